@@ -1,0 +1,15 @@
+/* The table of commands, in the order of help. To add one: a file here that defines th_verb_NAME, and its row. */
+#include "cli/verb.h"
+
+#define VERBS(X)  \
+    X(doctor)     \
+    X(list)       \
+    X(completion) \
+    X(man)        \
+    X(schema)
+
+#define DECLARED(name) extern const th_verb th_verb_##name;
+VERBS(DECLARED)
+
+#define ROW(name) &th_verb_##name,
+const th_verb *const th_verbs[] = {VERBS(ROW) NULL};
