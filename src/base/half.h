@@ -51,4 +51,13 @@ static inline uint16_t th_f32_to_bf16(float f) {
 
 static inline float th_bf16_to_f32(uint16_t b) { return th_bits_f32((uint32_t)b << 16); }
 
+/* Whole rows. */
+static inline void th_bf16_read(float *restrict to, const uint16_t *restrict from, int64_t n) {
+    for (int64_t i = 0; i < n; i++) to[i] = th_bf16_to_f32(from[i]);
+}
+
+static inline void th_bf16_write(uint16_t *restrict to, const float *restrict from, int64_t n) {
+    for (int64_t i = 0; i < n; i++) to[i] = th_f32_to_bf16(from[i]);
+}
+
 #endif

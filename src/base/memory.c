@@ -92,7 +92,7 @@ char *th_strndup(const char *s, size_t n) {
     return copy;
 }
 
-char *th_strdup(const char *s) { return th_strndup(s, SIZE_MAX); }
+char *th_strdup(const char *s) { return th_strndup(s, strlen(s)); }
 
 bool th_grow_array(void **items, int64_t *capacity, size_t size) {
     int64_t more = *capacity ? *capacity * 2 : 16;

@@ -1,0 +1,64 @@
+/* Plans: a graph made ready to run. Kernels are chosen, elementwise chains and residual sums fused, every tensor has
+ * its place in one block of memory, and what the run will cost is known. Running allocates nothing. */
+#ifndef THERIAC_PLAN_H
+#define THERIAC_PLAN_H
+
+#include "theriac/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct th_plan th_plan;
+
+typedef struct {
+    int threads;          /* 0: as many as the process may use */
+    th_dtype compute;     /* TH_F32 or TH_BF16: operands of products and saved activations */
+    size_t memory_budget; /* bytes for tensors and scratch; 0: no limit. Activations are computed again to fit it */
+    bool no_fusion;       /* every operation on its own: for tests */
+} th_plan_params;
+void th_plan_params_init(th_plan_params *p);
+
+/* What a run costs. Bytes of parameters and gradients are counted once for all plans that share them. */
+typedef struct {
+    double flops;            /* of the recorded graph; recomputation is not counted */
+    double recomputed_flops; /* on top, where the budget asked for it */
+    double moved_bytes;      /* read and written by all operations */
+    size_t tensor_bytes;     /* the block for inputs, activations and outputs */
+    size_t scratch_bytes;
+    size_t param_bytes; /* values and packed copies */
+    size_t grad_bytes;
+    int64_t steps, fused; /* operations run; operations that were fused away */
+} th_plan_cost;
+
+/* Plans a graph. Fails with the graph's own error, with TH_E_MEMORY and the number it needs when the budget cannot be
+ * met, or with a kernel's error. The graph may be freed afterwards; the parameters must outlive the plan. */
+th_status th_plan_new(const th_graph *g, const th_plan_params *params, th_plan **out);
+void th_plan_free(th_plan *p);
+void th_plan_get_cost(const th_plan *p, th_plan_cost *cost);
+
+/* Allocates the block, the parameters' copies and their gradients. The first run does it too. */
+th_status th_plan_allocate(th_plan *p);
+/* The place of an input (to be filled before a run; it keeps what it was given) or of an output (valid until the next
+ * run), row-major. NULL where there is none of that name. */
+void *th_plan_input(th_plan *p, const char *name);
+const void *th_plan_output(const th_plan *p, const char *name);
+const th_desc *th_plan_input_desc(const th_plan *p, const char *name);
+
+/* One run. seed and step feed random operations. Call th_plan_stale after parameters changed behind the plan's back. */
+th_status th_plan_run(th_plan *p, uint64_t seed, uint32_t step);
+
+/* Seconds of each kind of operation, summed over the runs since it was switched on. */
+typedef struct {
+    const char *op;
+    int64_t count;
+    double seconds, flops, bytes;
+} th_profile_row;
+void th_plan_profile(th_plan *p, bool on);
+/* Fills rows, the slowest first, and returns how many there are. */
+int th_plan_profile_rows(const th_plan *p, th_profile_row *rows, int max);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,181 @@
+/* Parameters and sets of them. */
+#include "graph/param.h"
+
+#include <string.h>
+
+#include "base/half.h"
+#include "base/map.h"
+
+struct th_params {
+    th_param **items;
+    int64_t count, capacity;
+    th_map *names;
+};
+
+th_params *th_params_new(void) {
+    th_params *ps = th_alloc(1, sizeof *ps);
+    if (!ps) return NULL;
+    ps->names = th_map_new();
+    if (!ps->names) return th_free(ps), NULL;
+    return ps;
+}
+
+static size_t value_bytes(const th_param *p) { return (size_t)th_param_elements(p) * sizeof(float); }
+
+static size_t pack_bytes(const th_param *p, const th_pack *k) {
+    int64_t n = k->layout.elements ? (int64_t)k->layout.elements : th_desc_count(&p->desc);
+    return (size_t)n * th_dtype_bytes(k->dtype);
+}
+
+static void param_free(th_param *p) {
+    th_free_big(p->value, value_bytes(p));
+    th_free_big(p->grad, value_bytes(p));
+    for (int i = 0; i < p->n_packs; i++) th_free_big(p->packs[i].data, pack_bytes(p, &p->packs[i]));
+    th_free(p->name);
+    th_free(p);
+}
+
+void th_params_free(th_params *ps) {
+    if (!ps) return;
+    for (int64_t i = 0; i < ps->count; i++) param_free(ps->items[i]);
+    th_free(ps->items);
+    th_map_free(ps->names);
+    th_free(ps);
+}
+
+th_param *th_params_add(th_params *ps, const char *name, th_desc d) {
+    if (th_map_get(ps->names, name, strlen(name), -1) >= 0)
+        return th_fail(TH_E_BUG, "two parameters named '%s'", name), NULL;
+    th_param *p = th_alloc(1, sizeof *p);
+    if (!p) return th_fail_memory(), NULL;
+    *p = (th_param){.name = th_strdup(name), .desc = d, .trainable = true};
+    if (!p->name || !th_grow(ps->items, ps->count, ps->capacity) ||
+        th_map_set(ps->names, name, strlen(name), ps->count) != TH_OK)
+        return param_free(p), th_fail_memory(), NULL;
+    ps->items[ps->count++] = p;
+    return p;
+}
+
+th_param *th_params_find(const th_params *ps, const char *name) {
+    int64_t i = th_map_get(ps->names, name, strlen(name), -1);
+    return i < 0 ? NULL : ps->items[i];
+}
+
+int64_t th_params_count(const th_params *ps) { return ps->count; }
+th_param *th_params_at(const th_params *ps, int64_t i) { return ps->items[i]; }
+
+int64_t th_params_elements(const th_params *ps) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < ps->count; i++) n += th_desc_count(&ps->items[i]->desc);
+    return n;
+}
+
+th_status th_params_allocate(th_params *ps) {
+    for (int64_t i = 0; i < ps->count; i++) TH_TRY(th_param_allocate(ps->items[i], false));
+    return TH_OK;
+}
+
+const char *th_param_name(const th_param *p) { return p->name; }
+const th_desc *th_param_desc(const th_param *p) { return &p->desc; }
+bool th_param_trainable(const th_param *p) { return p->trainable; }
+void th_param_set_trainable(th_param *p, bool trainable) { p->trainable = trainable; }
+
+bool th_layout_same(const th_layout *a, const th_layout *b) {
+    if (!a->move || !b->move) return !a->move && !b->move;
+    return a->move == b->move && a->same(a->blob, b->blob);
+}
+
+int64_t th_param_elements(const th_param *p) {
+    return p->home.elements ? (int64_t)p->home.elements : th_desc_count(&p->desc);
+}
+
+/* Row-major on both sides needs no layout's help. */
+static th_status move(const th_desc *d, const th_layout *from, th_dtype from_type, const void *src, const th_layout *to,
+                      th_dtype to_type, void *dst) {
+    if (from->move || to->move)
+        return (from->move ? from : to)
+            ->move(d, from->move ? from : NULL, from_type, src, to->move ? to : NULL, to_type, dst);
+    int64_t n = th_desc_count(d);
+    if (to_type == TH_BF16)
+        th_bf16_write(dst, src, n);
+    else
+        memcpy(dst, src, (size_t)n * sizeof(float));
+    return TH_OK;
+}
+
+static void *zeroed(size_t bytes) {
+    void *p = th_alloc_big(bytes);
+    return p ? memset(p, 0, bytes) : NULL;
+}
+
+th_status th_param_allocate(th_param *p, bool with_grad) {
+    if (!p->value && !(p->value = zeroed(value_bytes(p)))) return th_fail_memory();
+    if (with_grad && !p->grad && !(p->grad = zeroed(value_bytes(p)))) return th_fail_memory();
+    bool fresh = false;
+    for (int i = 0; i < p->n_packs; i++) {
+        th_pack *k = &p->packs[i];
+        if (k->data) continue;
+        if (!(k->data = zeroed(pack_bytes(p, k)))) return th_fail_memory();
+        fresh = true;
+    }
+    return fresh ? th_param_refresh(p) : TH_OK;
+}
+
+th_status th_param_settle(th_param *p, const th_layout *home) {
+    if (p->home_settled) return TH_OK;
+    p->home_settled = true;
+    if (th_layout_same(&p->home, home)) return TH_OK;
+    th_param old = *p;
+    p->home = *home;
+    p->value = p->grad = NULL;
+    if (!old.value) return TH_OK; /* nothing to move yet */
+    th_status s = th_param_allocate(p, old.grad != NULL);
+    if (s == TH_OK) s = move(&p->desc, &old.home, TH_F32, old.value, home, TH_F32, p->value);
+    th_free_big(old.value, value_bytes(&old));
+    th_free_big(old.grad, value_bytes(&old));
+    return s;
+}
+
+th_status th_param_pack(th_param *p, th_dtype dtype, const th_layout *layout, int *pack) {
+    *pack = -1;
+    if (dtype == TH_F32 && th_layout_same(layout, &p->home)) return TH_OK;
+    for (int i = 0; i < p->n_packs; i++)
+        if (p->packs[i].dtype == dtype && th_layout_same(&p->packs[i].layout, layout)) return *pack = i, TH_OK;
+    if (p->n_packs == TH_PARAM_MAX_PACKS)
+        return th_fail(TH_E_BUG, "%s: more than %d layouts are wanted of one parameter", p->name, TH_PARAM_MAX_PACKS);
+    p->packs[p->n_packs] = (th_pack){dtype, *layout, NULL};
+    *pack = p->n_packs++;
+    return TH_OK;
+}
+
+const void *th_param_data(const th_param *p, int pack) { return pack < 0 ? p->value : p->packs[pack].data; }
+
+th_status th_param_refresh(th_param *p) {
+    for (int i = 0; i < p->n_packs; i++)
+        if (p->packs[i].data)
+            TH_TRY(
+                move(&p->desc, &p->home, TH_F32, p->value, &p->packs[i].layout, p->packs[i].dtype, p->packs[i].data));
+    return TH_OK;
+}
+
+size_t th_param_bytes(const th_param *p, bool with_grad) {
+    size_t bytes = value_bytes(p) * (with_grad ? 2 : 1);
+    for (int i = 0; i < p->n_packs; i++) bytes += pack_bytes(p, &p->packs[i]);
+    return bytes;
+}
+
+static const th_layout row_major;
+
+th_status th_param_get(const th_param *p, float *values) {
+    return move(&p->desc, &p->home, TH_F32, p->value, &row_major, TH_F32, values);
+}
+
+th_status th_param_get_grad(const th_param *p, float *values) {
+    return move(&p->desc, &p->home, TH_F32, p->grad, &row_major, TH_F32, values);
+}
+
+th_status th_param_set(th_param *p, const float *values) {
+    TH_TRY(th_param_allocate(p, false));
+    TH_TRY(move(&p->desc, &row_major, TH_F32, values, &p->home, TH_F32, p->value));
+    return th_param_refresh(p);
+}

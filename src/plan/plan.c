@@ -1,0 +1,254 @@
+/* From a recorded graph to something that runs: rewrite, place, prepare, bind. */
+#include "plan/plan.h"
+
+#include <omp.h>
+#include <string.h>
+
+#include "graph/leaf.h"
+#include "plan/cost.h"
+#include "plan/passes.h"
+
+void th_plan_params_init(th_plan_params *p) { *p = (th_plan_params){.compute = TH_F32}; }
+
+/* Replaces *g by pass(*g). */
+static th_status apply(th_status (*pass)(const th_graph *, th_graph **), th_graph **g, const th_graph *original) {
+    th_graph *next = NULL;
+    const th_graph *from = *g ? *g : original;
+    th_status s = pass(from, &next);
+    if (s != TH_OK) return s;
+    th_graph_free(*g);
+    *g = next;
+    return TH_OK;
+}
+
+static th_status rewrite(th_plan *p, const th_graph *recorded) {
+    if (p->params.compute == TH_BF16) TH_TRY(apply(th_lower_to_bf16, &p->g, recorded));
+    TH_TRY(apply(th_fuse_residuals, &p->g, recorded)); /* also drops what no output needs */
+    int64_t before = p->g->n_nodes;
+    if (!p->params.no_fusion) TH_TRY(apply(th_fuse_maps, &p->g, recorded));
+    p->cost.fused = before - p->g->n_nodes;
+    return TH_OK;
+}
+
+/* Tensors whose bytes are not in the block: leaves but inputs, and gradients that go straight to their parameter. */
+static th_status mark_fixed(th_plan *p) {
+    const th_graph *g = p->g;
+    th_free(p->fixed);
+    p->fixed = th_alloc((size_t)g->n_tensors, sizeof *p->fixed);
+    if (!p->fixed) return th_fail_memory();
+    for (int64_t k = 0; k < g->n_nodes; k++) {
+        const th_node *n = g->nodes[k];
+        p->fixed[n->out[0].id] = (n->op->flags & TH_OP_LEAF) && n->op != &th_op_input;
+    }
+    for (int64_t i = 0; i < g->n_outputs; i++) {
+        const th_tensor *t = g->outputs[i].tensor;
+        while (t->node->op->flags & TH_OP_VIEW) t = t->node->in[0];
+        bool leaf = t->node->op->flags & TH_OP_LEAF;
+        /* A parameter that another plan laid in blocks gets its gradient by a copy, which lays it so. */
+        if (g->outputs[i].param && !leaf && !g->outputs[i].param->home.move) p->fixed[t->id] = true;
+    }
+    return TH_OK;
+}
+
+static th_status place(th_plan *p) {
+    TH_TRY(mark_fixed(p));
+    TH_TRY(th_memory_plan(p->g, p->fixed, &p->memory));
+    size_t budget = p->params.memory_budget, target = budget;
+    if (!budget || p->memory.bytes <= budget) return TH_OK;
+    size_t least = p->memory.bytes;
+    th_graph *whole = p->g;
+    p->g = NULL;
+    th_status s = TH_OK;
+    for (int round = 0; round < 6; round++) { /* places never fit as tightly as the sum of what lives */
+        size_t reached = 0;
+        th_graph *again = NULL;
+        p->g = whole;
+        if ((s = mark_fixed(p)) != TH_OK) break;
+        s = th_recompute(whole, p->fixed, target, &again, &reached);
+        if (s != TH_OK) break;
+        p->g = again;
+        th_memory_free(&p->memory);
+        if ((s = mark_fixed(p)) != TH_OK || (s = th_memory_plan(again, p->fixed, &p->memory)) != TH_OK) break;
+        if (p->memory.bytes < least) least = p->memory.bytes;
+        if (p->memory.bytes <= budget) break;
+        size_t over = p->memory.bytes - budget;
+        if (reached > target || target <= over) break;
+        target -= over;
+        th_graph_free(again);
+        p->g = NULL;
+    }
+    if (p->g != whole) th_graph_free(whole);
+    if (s != TH_OK) return s;
+    if (!p->g || p->memory.bytes > budget)
+        return th_fail(TH_E_MEMORY, "activations need at least %zu MiB here, the budget leaves them %zu MiB",
+                       (least >> 20) + 1, budget >> 20);
+    return TH_OK;
+}
+
+static bool is_step(const th_node *n) { return !(n->op->flags & (TH_OP_LEAF | TH_OP_VIEW)); }
+
+static int64_t rows_of(const th_desc *d) {
+    int64_t c = d->rank ? d->dim[d->rank - 1] : 1;
+    return c ? th_desc_count(d) / c : 0;
+}
+
+static th_status prepare_steps(th_plan *p) {
+    const th_graph *g = p->g;
+    for (int64_t k = 0; k < g->n_nodes; k++) p->n_steps += is_step(g->nodes[k]);
+    p->steps = th_alloc((size_t)p->n_steps, sizeof *p->steps);
+    if (!p->steps) return th_fail_memory();
+    int64_t made = 0;
+    for (int64_t k = 0; k < g->n_nodes; k++) {
+        const th_node *n = g->nodes[k];
+        if (!is_step(n)) continue;
+        th_step *s = &p->steps[made++];
+        const th_kernel *kernel = &n->op->cpu;
+        if (!kernel->range && !kernel->run) return th_fail(TH_E_BUG, "%s: has no kernel", n->op->name);
+        s->node = n;
+        s->prepared = (th_prepared){.n = n, .threads = p->threads, .weight_input = TH_WEIGHT_NONE};
+        if (kernel->prepare)
+            TH_TRY(th_fail_in(kernel->prepare(&s->prepared), "%s%s%s", n->scope, *n->scope ? "." : "", n->op->name));
+        s->units = !kernel->range ? 1 : kernel->units ? kernel->units(n) : rows_of(&n->out[0].desc);
+        s->prepared.thread_scratch = (s->prepared.thread_scratch + 63) & ~(size_t)63;
+        s->flops = th_node_flops(n);
+        s->bytes = th_node_bytes(n);
+        /* Waking a thread costs microseconds: work below that stays on this one. */
+        s->parallel = p->threads > 1 && s->units > 1 && s->flops + s->bytes > 65536;
+    }
+    return TH_OK;
+}
+
+static const th_tensor *root_of(const th_tensor *t) {
+    while (t->node->op->flags & TH_OP_VIEW) t = t->node->in[0];
+    return t;
+}
+
+/* The parameter whose gradient buffer holds this tensor. */
+static th_param *grad_of(const th_plan *p, const th_tensor *t, int64_t *which) {
+    for (int64_t i = 0; i < p->g->n_outputs; i++)
+        if (p->g->outputs[i].param && root_of(p->g->outputs[i].tensor) == t) return *which = i, p->g->outputs[i].param;
+    return NULL;
+}
+
+/* Blocked weights: first whose gradients are made in blocks settle, then readers ask for copies. */
+static th_status settle_layouts(th_plan *p) {
+    for (int64_t i = 0; i < p->n_steps; i++) {
+        th_step *s = &p->steps[i];
+        int64_t which;
+        if (s->prepared.weight_input != TH_WEIGHT_OUTPUT) continue;
+        th_param *param = grad_of(p, &s->node->out[0], &which);
+        if (!param || p->g->outputs[which].tensor != &s->node->out[0] || !p->fixed[s->node->out[0].id]) continue;
+        TH_TRY(th_param_settle(param, s->prepared.weight_layout));
+        s->weight_packed = th_layout_same(&param->home, s->prepared.weight_layout);
+    }
+    return TH_OK;
+}
+
+static th_status bind_param(th_step *s, int input, const th_param_attr *a) {
+    static const th_layout row_major;
+    bool weight = s->prepared.weight_input == input;
+    s->in[input].param = a->param;
+    TH_TRY(th_param_pack(a->param, a->desc.dtype, weight ? s->prepared.weight_layout : &row_major, &s->in[input].pack));
+    s->weight_packed |= weight;
+    a->param->home_settled = true;
+    return TH_OK;
+}
+
+static th_status bind(th_plan *p) {
+    for (int64_t i = 0; i < p->n_steps; i++) {
+        th_step *s = &p->steps[i];
+        s->in = th_arena_alloc(p->g->arena, (size_t)s->node->n_in + 1, sizeof *s->in);
+        s->in_data = th_arena_alloc(p->g->arena, (size_t)s->node->n_in + 1, sizeof *s->in_data);
+        if (!s->in || !s->in_data) return th_fail_memory();
+        for (int k = 0; k < s->node->n_in; k++) {
+            const th_tensor *t = root_of(s->node->in[k]);
+            if (t->node->op == &th_op_param)
+                TH_TRY(bind_param(s, k, t->node->attr));
+            else
+                s->in[k].tensor = t;
+        }
+        size_t moved = s->weight_packed ? 0 : s->prepared.weight_scratch;
+        s->shared_scratch = (s->prepared.scratch + moved + 63) & ~(size_t)63;
+        size_t scratch = s->shared_scratch + s->prepared.thread_scratch * (size_t)p->threads;
+        if (scratch > p->cost.scratch_bytes) p->cost.scratch_bytes = scratch;
+    }
+    return TH_OK;
+}
+
+/* Parameters that the graph reads, once each, and those that get gradients. */
+static th_status collect_params(th_plan *p) {
+    const th_graph *g = p->g;
+    p->params_used = th_arena_alloc(g->arena, (size_t)(g->n_nodes + g->n_outputs), sizeof *p->params_used);
+    if (!p->params_used) return th_fail_memory();
+    for (int64_t k = 0; k < g->n_nodes + g->n_outputs; k++) {
+        bool grad = k >= g->n_nodes;
+        th_param *q = grad                              ? g->outputs[k - g->n_nodes].param
+                      : g->nodes[k]->op == &th_op_param ? ((const th_param_attr *)g->nodes[k]->attr)->param
+                                                        : NULL;
+        int64_t i = 0;
+        while (i < p->n_params_used && p->params_used[i].param != q) i++;
+        if (!q) continue;
+        if (i == p->n_params_used) p->params_used[p->n_params_used++].param = q;
+        p->params_used[i].grad |= grad;
+    }
+    return TH_OK;
+}
+
+static void sum_costs(th_plan *p) {
+    for (int64_t i = 0; i < p->n_steps; i++) {
+        p->cost.recomputed_flops += p->steps[i].flops;
+        p->cost.moved_bytes += p->steps[i].bytes;
+    }
+    p->cost.recomputed_flops -= p->cost.flops;
+    p->cost.steps = p->n_steps;
+    p->cost.tensor_bytes = p->memory.bytes;
+    for (int64_t i = 0; i < p->n_params_used; i++) {
+        size_t value = th_param_bytes(p->params_used[i].param, false);
+        p->cost.param_bytes += value;
+        if (p->params_used[i].grad) p->cost.grad_bytes += th_param_bytes(p->params_used[i].param, true) - value;
+    }
+}
+
+static double graph_flops(const th_graph *g) {
+    double flops = 0;
+    for (int64_t k = 0; k < g->n_nodes; k++) flops += th_node_flops(g->nodes[k]);
+    return flops;
+}
+
+th_status th_plan_new(const th_graph *g, const th_plan_params *params, th_plan **out) {
+    TH_TRY(th_graph_status(g));
+    th_plan *p = th_alloc(1, sizeof *p);
+    if (!p) return th_fail_memory();
+    p->params = *params;
+    p->threads = params->threads > 0 ? params->threads : omp_get_max_threads();
+    th_status status;
+    TH_GO(rewrite(p, g));
+    p->cost.flops = graph_flops(p->g);
+    TH_GO(place(p));
+    TH_GO(prepare_steps(p));
+    TH_GO(settle_layouts(p));
+    TH_GO(bind(p));
+    TH_GO(collect_params(p));
+    sum_costs(p);
+    *out = p;
+    return TH_OK;
+done:
+    th_plan_free(p);
+    return status;
+}
+
+void th_plan_free(th_plan *p) {
+    if (!p) return;
+    for (int64_t i = 0; p->steps && i < p->n_steps; i++)
+        if (p->steps[i].node && p->steps[i].node->op->cpu.release)
+            p->steps[i].node->op->cpu.release(p->steps[i].prepared.state);
+    th_free(p->steps);
+    th_free_big(p->block, p->memory.bytes);
+    th_free_big(p->scratch, p->cost.scratch_bytes);
+    th_memory_free(&p->memory);
+    th_free(p->fixed);
+    th_graph_free(p->g);
+    th_free(p);
+}
+
+void th_plan_get_cost(const th_plan *p, th_plan_cost *cost) { *cost = p->cost; }

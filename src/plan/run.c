@@ -1,0 +1,171 @@
+/* Running a plan. */
+#include <omp.h>
+#include <string.h>
+#include <time.h>
+
+#include "graph/leaf.h"
+#include "plan/plan.h"
+
+static char *bytes_of(const th_plan *p, const th_tensor *t) {
+    while (t->node->op->flags & TH_OP_VIEW) t = t->node->in[0];
+    if (t->node->op == &th_op_constant) return (char *)((const th_constant_attr *)t->node->attr)->values;
+    if (p->fixed[t->id])
+        for (int64_t i = 0; i < p->g->n_outputs; i++) {
+            const th_tensor *o = p->g->outputs[i].tensor;
+            while (o->node->op->flags & TH_OP_VIEW) o = o->node->in[0];
+            if (p->g->outputs[i].param && o == t) return (char *)p->g->outputs[i].param->grad;
+        }
+    return p->block + p->memory.places[p->memory.places[t->id].root].offset;
+}
+
+th_status th_plan_allocate(th_plan *p) {
+    if (p->ready) return TH_OK;
+    for (int64_t i = 0; i < p->n_params_used; i++)
+        TH_TRY(th_param_allocate(p->params_used[i].param, p->params_used[i].grad));
+    if (!p->block && !(p->block = th_alloc_big(p->memory.bytes))) return th_fail_memory();
+    if (!p->scratch && !(p->scratch = th_alloc_big(p->cost.scratch_bytes))) return th_fail_memory();
+    for (int64_t i = 0; i < p->n_steps; i++) {
+        th_step *s = &p->steps[i];
+        for (int k = 0; k < s->node->n_in; k++)
+            s->in_data[k] =
+                s->in[k].param ? th_param_data(s->in[k].param, s->in[k].pack) : bytes_of(p, s->in[k].tensor);
+        for (int k = 0; k < s->node->n_out; k++) s->out_data[k] = bytes_of(p, &s->node->out[k]);
+    }
+    for (int64_t k = 0; k < p->g->n_nodes; k++)
+        if (p->g->nodes[k]->op == &th_op_input)
+            memset(bytes_of(p, &p->g->nodes[k]->out[0]), 0, th_desc_bytes(&p->g->nodes[k]->out[0].desc));
+    p->ready = true;
+    return TH_OK;
+}
+
+static const th_node *find_input(const th_plan *p, const char *name) {
+    for (int64_t k = 0; k < p->g->n_nodes; k++) {
+        const th_node *n = p->g->nodes[k];
+        if (n->op == &th_op_input && !strcmp(((const th_input_attr *)n->attr)->name, name)) return n;
+    }
+    return NULL;
+}
+
+void *th_plan_input(th_plan *p, const char *name) {
+    const th_node *n = find_input(p, name);
+    return n && th_plan_allocate(p) == TH_OK ? bytes_of(p, &n->out[0]) : NULL;
+}
+
+const th_desc *th_plan_input_desc(const th_plan *p, const char *name) {
+    const th_node *n = find_input(p, name);
+    return n ? &n->out[0].desc : NULL;
+}
+
+const void *th_plan_output(const th_plan *p, const char *name) {
+    if (!p->ready) return NULL;
+    for (int64_t i = 0; i < p->g->n_outputs; i++) {
+        const th_graph_output *o = &p->g->outputs[i];
+        if (o->param || strcmp(o->name, name)) continue;
+        const th_tensor *t = o->tensor;
+        while (t->node->op->flags & TH_OP_VIEW) t = t->node->in[0];
+        if (t->node->op == &th_op_param) return ((const th_param_attr *)t->node->attr)->param->value;
+        return bytes_of(p, t);
+    }
+    return NULL;
+}
+
+static void run_step(const th_plan *p, th_step *s, uint64_t seed, uint32_t step) {
+    const th_kernel *kernel = &s->node->op->cpu;
+    th_kernel_args a = {
+        .n = s->node,
+        .in = s->in_data,
+        .out = s->out_data,
+        .state = s->prepared.state,
+        .scratch = p->scratch,
+        .scratch_bytes = s->shared_scratch,
+        .thread_scratch_bytes = s->prepared.thread_scratch,
+        .threads = p->threads,
+        .weight_packed = s->weight_packed,
+        .seed = seed,
+        .step = step,
+    };
+    if (kernel->run) {
+        kernel->run(&a);
+        return;
+    }
+    char *own = p->scratch + s->shared_scratch;
+    if (!s->parallel) {
+        kernel->range(&a, 0, s->units, own);
+        return;
+    }
+#pragma omp parallel num_threads(p->threads)
+    {
+        int t = omp_get_thread_num(), n = omp_get_num_threads();
+        int64_t begin = s->units * t / n, end = s->units * (t + 1) / n;
+        if (begin < end) kernel->range(&a, begin, end, own + (size_t)t * s->prepared.thread_scratch);
+    }
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Gradients that could not be made in place: a parameter whose gradient is another's too, a constant, or comes
+ * row-major while the parameter lies in blocks. */
+static th_status copy_grads(th_plan *p) {
+    for (int64_t i = 0; i < p->g->n_outputs; i++) {
+        th_param *q = p->g->outputs[i].param;
+        if (!q) continue;
+        const th_tensor *t = p->g->outputs[i].tensor;
+        const char *from = bytes_of(p, t);
+        if (from != (char *)q->grad) {
+            if (q->home.move)
+                TH_TRY(q->home.move(&q->desc, NULL, TH_F32, from, &q->home, TH_F32, q->grad));
+            else
+                memcpy(q->grad, from, th_desc_bytes(&q->desc));
+        }
+    }
+    return TH_OK;
+}
+
+th_status th_plan_run(th_plan *p, uint64_t seed, uint32_t step) {
+    TH_TRY(th_plan_allocate(p));
+    if (!p->profiled) {
+        for (int64_t i = 0; i < p->n_steps; i++) run_step(p, &p->steps[i], seed, step);
+        return copy_grads(p);
+    }
+    double t = now();
+    for (int64_t i = 0; i < p->n_steps; i++) {
+        run_step(p, &p->steps[i], seed, step);
+        double end = now();
+        p->steps[i].seconds += end - t;
+        t = end;
+    }
+    p->profiled_runs++;
+    return copy_grads(p);
+}
+
+void th_plan_profile(th_plan *p, bool on) {
+    p->profiled = on;
+    p->profiled_runs = 0;
+    for (int64_t i = 0; i < p->n_steps; i++) p->steps[i].seconds = 0;
+}
+
+int th_plan_profile_rows(const th_plan *p, th_profile_row *rows, int max) {
+    int count = 0;
+    for (int64_t i = 0; i < p->n_steps; i++) {
+        const th_step *s = &p->steps[i];
+        int k = 0;
+        while (k < count && strcmp(rows[k].op, s->node->op->name)) k++;
+        if (k == max) continue;
+        if (k == count) rows[count++] = (th_profile_row){.op = s->node->op->name};
+        rows[k].count += p->profiled_runs;
+        rows[k].seconds += s->seconds;
+        rows[k].flops += s->flops * (double)p->profiled_runs;
+        rows[k].bytes += s->bytes * (double)p->profiled_runs;
+    }
+    for (int i = 1; i < count; i++)
+        for (int k = i; k > 0 && rows[k].seconds > rows[k - 1].seconds; k--) {
+            th_profile_row swap = rows[k];
+            rows[k] = rows[k - 1];
+            rows[k - 1] = swap;
+        }
+    return count;
+}
