@@ -2,7 +2,9 @@
  * methods, tables, progress, signals, exit codes. */
 #include "test.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,6 +64,15 @@ static th_status wait_deaf(th_cli *cli) {
     for (int i = 0; i < 10000; i++) nap();
     return TH_OK;
 }
+static th_status work(th_cli *cli) {
+    for (int i = 0; i <= 30; i++) {
+        th_report(&cli->watch, "train", i, 30, "loss 1.5");
+        for (int k = 0; k < 10; k++) nap();
+    }
+    th_cli_note(cli, "a note");
+    th_str_puts(&cli->out, "done\n");
+    return TH_OK;
+}
 static th_status find_something(th_cli *cli) { return cli->found = true, TH_OK; }
 static th_status ask_amiss(th_cli *cli) { return (void)th_get_i64(cli->options, "absent"), TH_OK; }
 static th_status fail_halfway(th_cli *cli) {
@@ -70,12 +81,14 @@ static th_status fail_halfway(th_cli *cli) {
 }
 static const th_verb verb_wait = {.name = "wait", .summary = "wait", .run = wait_for_stop, .hidden = true};
 static const th_verb verb_deaf = {.name = "deaf", .summary = "wait", .run = wait_deaf, .hidden = true};
+static const th_verb verb_work = {.name = "work", .summary = "work", .run = work, .hidden = true};
 static const th_verb verb_scan = {.name = "scan", .summary = "scan", .run = find_something, .hidden = true};
 static const th_verb verb_bug = {.name = "bug", .summary = "bug", .run = ask_amiss, .hidden = true};
 static const th_verb verb_half = {.name = "half", .summary = "fail", .run = fail_halfway, .hidden = true};
 
 /* In place of the command's own. */
-const th_verb *const th_verbs[] = {&verb_clean, &verb_wait, &verb_deaf, &verb_scan, &verb_bug, &verb_half, NULL};
+const th_verb *const th_verbs[] = {&verb_clean, &verb_wait, &verb_deaf, &verb_work,
+                                   &verb_scan,  &verb_bug,  &verb_half, NULL};
 
 /* A run of the command in a process of its own. */
 typedef struct {
@@ -162,6 +175,63 @@ static void the_first_signal_asks_and_the_second_ends(void **state) {
     for (int i = 0; i < 50; i++, nap()) kill(c.pid, SIGINT); /* one may be lost while another is handled */
     assert_int_equal(finish(c, said, sizeof said), 5);
     assert_string_equal(said, "");
+}
+
+/* As run_main, on a terminal. */
+static int run_on_terminal(const char *no_color, const char *const *argv) {
+    int argc = 0, status, own = posix_openpt(O_RDWR | O_NOCTTY);
+    while (argv[argc]) argc++;
+    if (own < 0 || grantpt(own) != 0 || unlockpt(own) != 0) return -1;
+    int terminal = open(ptsname(own), O_RDWR | O_NOCTTY);
+    assert_true(terminal >= 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setenv("TERM", "xterm", 1);
+        setenv("NO_COLOR", no_color, 1);
+        dup2(terminal, STDOUT_FILENO);
+        dup2(terminal, STDERR_FILENO);
+        close(terminal);
+        close(own);
+        _exit(th_cli_main(argc, argv));
+    }
+    close(terminal);
+    size_t n = 0;
+    for (ssize_t got; n + 1 < sizeof said && (got = read(own, said + n, sizeof said - 1 - n)) > 0;) n += (size_t)got;
+    said[n] = '\0';
+    close(own);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WEXITSTATUS(status);
+}
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void progress_is_for_terminals(void **state) {
+    (void)state;
+    assert_int_equal(run_main("work"), 0);
+    assert_string_equal(said, "a note\ndone\n");
+    double began = seconds();
+    if (run_on_terminal("", (const char *const[]){"theriac", "work", NULL}) < 0) {
+        print_message("no pseudo terminal here\n");
+        skip();
+    }
+    assert_non_null(strstr(said, "\rtrain  0/30  0%  loss 1.5\x1b[K"));
+    assert_non_null(strstr(said, "/s"));
+    assert_non_null(strstr(said, "  loss 1.5\x1b[K\r\x1b[K")); /* taken away before the note */
+    const char *end = strstr(said, "a note");
+    assert_string_equal(end, "a note\r\ndone\r\n");
+    int drawn = 0;
+    for (const char *p = said; (p = strstr(p, "\rtrain")); p++) drawn++;
+    assert_true(drawn >= 2 && drawn <= 10 * (seconds() - began) + 2); /* of 31 reports in a third of a second or more */
+    assert_int_equal(run_on_terminal("1", (const char *const[]){"theriac", "work", NULL}), 0);
+    assert_non_null(strstr(said, "\rtrain  0/30  0%  loss 1.5"));
+    assert_null(strchr(said, '\x1b'));
+    assert_int_equal(run_on_terminal("", (const char *const[]){"theriac", "work", "--quiet", NULL}), 0);
+    assert_string_equal(said, "done\r\n");
 }
 
 static const char *help_of(const th_verb *v, int64_t method, int columns) {
@@ -308,6 +378,7 @@ int main(void) {
         cmocka_unit_test(options_reach_the_verb),
         cmocka_unit_test(exit_codes_are_as_documented),
         cmocka_unit_test(the_first_signal_asks_and_the_second_ends),
+        cmocka_unit_test(progress_is_for_terminals),
         cmocka_unit_test(help_comes_from_the_tables),
         cmocka_unit_test(manual_page_has_each_method_once),
         cmocka_unit_test(completion_knows_methods_choices_and_paths),
