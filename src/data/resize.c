@@ -377,8 +377,9 @@ static void nearest_positions(int32_t in, int32_t out, float low, float high, in
 static th_status nearest(const th_image *in, const th_resize_params *p, const float box[4], th_image *out) {
     int32_t width = p->window.width, height = p->window.height;
     TH_TRY(th_image_new(out, width, height));
-    int32_t *xs = th_alloc((size_t)width + (size_t)height, sizeof *xs), *ys = xs + width;
+    int32_t *xs = th_alloc((size_t)width + (size_t)height, sizeof *xs);
     if (!xs) return th_fail_memory();
+    int32_t *ys = xs + width;
     nearest_positions(in->width, p->width, box[0], box[2], p->window.x, width, xs);
     nearest_positions(in->height, p->height, box[1], box[3], p->window.y, height, ys);
     for (int32_t y = 0; y < height; y++) {

@@ -37,8 +37,7 @@ th_status th_tar_writer_open(const th_tar_writer_params *params, th_tar_writer *
 
 void th_tar_writer_abort(th_tar_writer *w) {
     if (!w) return;
-    if (w->archive) archive_write_fail(w->archive); /* so that freeing it writes no end of archive */
-    if (w->archive) archive_write_free(w->archive);
+    if (w->archive) archive_write_free(w->archive); /* still writes to the file, so before it goes */
     th_writer_abort(w->file);
     th_free(w->prefix);
     th_free(w);

@@ -1,7 +1,6 @@
 /* Decoding against what Pillow makes of the same files (tests/fixtures/images.py), damaged files, and encoding. */
 #include "test.h"
 
-#include <jpeglib.h>
 #include <stdlib.h>
 
 #include "base/base64.h"
