@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "graph/graph.h"
+#include "model/clip_files.h"
 
 void th_clip_config_init(th_clip_config *c) {
     *c = (th_clip_config){
@@ -42,12 +43,12 @@ static th_status check_tower(const char *name, const th_clip_tower *t) {
     if (t->width < 1 || t->heads < 1 || t->layers < 1 || t->mlp < 1)
         return th_fail(TH_E_INPUT, "the %s tower has a size below 1", name);
     if (t->width % t->heads)
-        return th_fail(TH_E_INPUT, "the %s tower's width %lld is no multiple of its %lld heads", name, (long long)t->width,
-                       (long long)t->heads);
+        return th_fail(TH_E_INPUT, "the %s tower's width %lld is no multiple of its %lld heads", name,
+                       (long long)t->width, (long long)t->heads);
     return TH_OK;
 }
 
-static th_status check(const th_clip_config *c) {
+th_status th_clip_check(const th_clip_config *c) {
     TH_TRY(check_tower("vision", &c->vision));
     TH_TRY(check_tower("text", &c->text));
     if (c->patch_size < 1 || c->image_size < c->patch_size)
@@ -88,14 +89,15 @@ static void make_text(th_maker *m, th_clip *c) {
     int64_t d = k->text.width;
     th_transformer_config t = tower_config(&k->text, true);
     c->tokens = th_make_param(m, TH_DESC(TH_F32, k->vocab_size, d), "text_model.embeddings.token_embedding.weight");
-    c->text_positions = th_make_param(m, TH_DESC(TH_F32, k->context, d), "text_model.embeddings.position_embedding.weight");
+    c->text_positions =
+        th_make_param(m, TH_DESC(TH_F32, k->context, d), "text_model.embeddings.position_embedding.weight");
     th_transformer_init(m, &c->text, "text_model.encoder", &t);
     th_norm_init(m, &c->final_norm, "text_model.final_layer_norm", d, k->text.eps);
     th_linear_init(m, &c->text_projection, "text_projection", d, k->projection, false);
 }
 
 th_status th_clip_new(const th_clip_config *config, th_clip **out) {
-    TH_TRY(check(config));
+    TH_TRY(th_clip_check(config));
     th_clip *c = th_alloc(1, sizeof *c);
     if (!c) return th_fail_memory();
     c->config = *config;

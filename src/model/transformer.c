@@ -40,7 +40,8 @@ th_tensor *th_transformer_apply(th_graph *g, const th_transformer *t, th_tensor 
         const th_transformer_block *b = &t->blocks[i];
         th_graph_push(g, "%lld", (long long)i);
         th_tensor *h = th_norm_apply(g, &b->norm1, x);
-        th_tensor *q = th_linear_apply(g, &b->q, h), *k = th_linear_apply(g, &b->k, h), *v = th_linear_apply(g, &b->v, h);
+        th_tensor *q = th_linear_apply(g, &b->q, h), *k = th_linear_apply(g, &b->k, h),
+                  *v = th_linear_apply(g, &b->v, h);
         x = th_add(g, x, th_linear_apply(g, &b->out, th_attention(g, q, k, v, c->heads, c->causal)));
         th_tensor *u = th_linear_apply(g, &b->fc1, th_norm_apply(g, &b->norm2, x));
         x = th_add(g, x, th_linear_apply(g, &b->fc2, th_activate(g, c->activation, u)));

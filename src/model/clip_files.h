@@ -1,0 +1,32 @@
+/* CLIP's files: between the names and layouts of the ecosystem and the model's own. */
+#ifndef TH_MODEL_CLIP_FILES_H
+#define TH_MODEL_CLIP_FILES_H
+
+#include "base/status.h"
+#include "model/clip.h"
+
+/* The sizes make a model. */
+th_status th_clip_check(const th_clip_config *c);
+/* Reads either kind of config and says which it was. */
+th_status th_clip_read_config(const char *dir, th_clip_config *c, bool *open_clip);
+/* config.json; dtype as PyTorch spells it: "float16". */
+th_status th_clip_write_config(const th_clip_config *c, const char *dir, const char *dtype);
+
+/* Where a parameter's values are in a file, and how they lie there. */
+typedef enum {
+    TH_AS_IS,
+    TH_PATCHES,    /* [d, 3, p, p] for the parameter's [d, p · p · 3] */
+    TH_TRANSPOSED, /* [b, a] for [a, b] */
+    TH_PART,       /* rows part · n … of a tensor that holds three parameters, one below the other */
+} th_weight_form;
+
+typedef struct {
+    char name[256];
+    th_weight_form form;
+    int part;
+} th_weight_source;
+
+/* The source of a parameter by its Hugging Face name. */
+th_status th_clip_weight_source(const char *param, bool open_clip, th_weight_source *out);
+
+#endif
