@@ -291,8 +291,8 @@ static th_status read_gzip(const char *path, th_str *out) {
     return status;
 }
 
-/* OpenAI numbers the byte symbols, those that end a word, what the merges make, and the two special tokens. */
-static th_status add_byte_tokens(th_tokenizer *t, const char *file) {
+th_status th_tokenizer_begin_clip(th_tokenizer *t, const char *file) {
+    th_tokenizer_use_clip_steps(t);
     for (int i = 0; i < 512; i++) {
         char text[8];
         size_t n = th_utf8_put(text, th_byte_to_char(th_clip_byte(i % 256)));
@@ -300,6 +300,16 @@ static th_status add_byte_tokens(th_tokenizer *t, const char *file) {
         TH_TRY(th_tokenizer_add_token(t, file, text, i < 256 ? n : n + 4, i));
     }
     return TH_OK;
+}
+
+th_status th_tokenizer_end_clip(th_tokenizer *t, const char *file, int64_t max_length) {
+    specials s = {.max_length = max_length};
+    TH_TRY(th_tokenizer_add_token(t, file, "<|startoftext|>", 15, t->size));
+    TH_TRY(th_tokenizer_add_token(t, file, "<|endoftext|>", 13, t->size));
+    TH_TRY(place_specials(t, file, &s));
+    t->prefix[t->n_prefix++] = t->bos;
+    t->suffix[t->n_suffix++] = t->eos;
+    return th_tokenizer_finish(t, file);
 }
 
 /* The first line says the version; of the rest CLIP takes the first 48,894. */
@@ -321,20 +331,13 @@ static th_status from_openai(th_tokenizer *t, const char *path) {
     merge_reader reader = {t, path};
     th_str text;
     th_status status;
-    specials s = {.max_length = OPENAI_LENGTH};
     th_str_init(&text, TH_TOKENIZER_FILE_MAX);
-    th_tokenizer_use_clip_steps(t);
     TH_GO(read_gzip(path, &text));
-    TH_GO(add_byte_tokens(t, path));
+    TH_GO(th_tokenizer_begin_clip(t, path));
     TH_GO(each_line(th_str_text(&text), text.length, read_openai_line, &reader));
     if (!t->n_merges) TH_GO(th_fail(TH_E_INPUT, "%s: holds no merges", path));
-    TH_GO(th_tokenizer_add_token(t, path, "<|startoftext|>", 15, t->size));
-    TH_GO(th_tokenizer_add_token(t, path, "<|endoftext|>", 13, t->size));
-    TH_GO(place_specials(t, path, &s));
+    TH_GO(th_tokenizer_end_clip(t, path, OPENAI_LENGTH));
     t->pad = 0;
-    t->prefix[t->n_prefix++] = t->bos;
-    t->suffix[t->n_suffix++] = t->eos;
-    status = th_tokenizer_finish(t, path);
 done:
     th_str_free(&text);
     return status;

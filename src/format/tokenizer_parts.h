@@ -81,6 +81,10 @@ th_status th_tokenizer_add_merge(th_tokenizer *t, const char *file, int64_t line
 th_status th_tokenizer_add_added(th_tokenizer *t, const th_added *a);
 /* CLIP's normalisers and splitting, for files that do not say. */
 void th_tokenizer_use_clip_steps(th_tokenizer *t);
+/* A vocabulary in OpenAI's order: first CLIP's steps and the 512 byte symbols; after the merges the two special tokens,
+ * and th_tokenizer_finish. */
+th_status th_tokenizer_begin_clip(th_tokenizer *t, const char *file);
+th_status th_tokenizer_end_clip(th_tokenizer *t, const char *file, int64_t max_length);
 /* After all is filled in: looks up the byte symbols, compiles the patterns, normalises the added tokens. */
 th_status th_tokenizer_finish(th_tokenizer *t, const char *file);
 
