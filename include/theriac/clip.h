@@ -1,5 +1,5 @@
-/* CLIP (Radford et al. 2021): an image tower and a text tower whose unit embeddings meet. Folders are those of Hugging Face's
- * CLIPModel; OpenCLIP's ViT weights load too. */
+/* CLIP (Radford et al. 2021): an image tower and a text tower whose unit embeddings meet. Folders are those of Hugging
+ * Face's CLIPModel; OpenCLIP's ViT weights load too. */
 #ifndef THERIAC_CLIP_H
 #define THERIAC_CLIP_H
 
@@ -56,6 +56,10 @@ th_tensor *th_clip_embed_texts(th_graph *g, const th_clip *m, th_tensor *ids, th
 th_tensor *th_clip_scale(th_graph *g, const th_clip *m);
 /* Where text `ids` of `count` tokens ends, by the model's rule. */
 int64_t th_clip_find_end(const th_clip_config *c, const int32_t *ids, int64_t count);
+/* Mean cross-entropy of logits [n, m], m ≥ n, where row i should find column i → []. */
+th_tensor *th_clip_diagonal(th_graph *g, th_tensor *logits);
+/* CE(s a bᵀ, diagonal) for unit rows a: [n, d], b: [m, d] → []. */
+th_tensor *th_clip_match(th_graph *g, th_tensor *a, th_tensor *b, th_tensor *scale);
 /* ½ (CE(s a bᵀ, diagonal) + CE(s b aᵀ, diagonal)) for unit rows a, b: [n, d]; the symmetric loss of CLIP → []. */
 th_tensor *th_clip_contrastive(th_graph *g, th_tensor *a, th_tensor *b, th_tensor *scale);
 

@@ -209,21 +209,23 @@ int64_t th_clip_find_end(const th_clip_config *c, const int32_t *ids, int64_t co
     return end;
 }
 
-static th_tensor *cross_entropy(th_graph *g, th_tensor *a, th_tensor *b, th_tensor *scale, th_tensor *labels) {
-    th_tensor *logits = th_mul(g, th_matmul(g, a, b, false, true), scale);
-    return th_mean_all(g, th_softmax_cross_entropy(g, logits, labels));
-}
-
-th_tensor *th_clip_contrastive(th_graph *g, th_tensor *a, th_tensor *b, th_tensor *scale) {
-    int64_t n = th_tensor_desc(a)->dim[0];
+th_tensor *th_clip_diagonal(th_graph *g, th_tensor *logits) {
+    int64_t n = th_tensor_desc(logits)->dim[0];
     int32_t *own = th_alloc((size_t)n, sizeof *own);
     if (!own) return th_graph_fail(g, TH_E_MEMORY, "out of memory");
     for (int64_t i = 0; i < n; i++) own[i] = (int32_t)i;
-    th_graph_precise(g, true);
     th_tensor *labels = th_constant(g, TH_DESC(TH_I32, n), own);
     th_free(own);
-    th_tensor *sum = th_add(g, cross_entropy(g, a, b, scale, labels), cross_entropy(g, b, a, scale, labels));
-    sum = th_scale(g, sum, 0.5f);
+    return th_mean_all(g, th_softmax_cross_entropy(g, logits, labels));
+}
+
+th_tensor *th_clip_match(th_graph *g, th_tensor *a, th_tensor *b, th_tensor *scale) {
+    return th_clip_diagonal(g, th_mul(g, th_matmul(g, a, b, false, true), scale));
+}
+
+th_tensor *th_clip_contrastive(th_graph *g, th_tensor *a, th_tensor *b, th_tensor *scale) {
+    th_graph_precise(g, true);
+    th_tensor *sum = th_scale(g, th_add(g, th_clip_match(g, a, b, scale), th_clip_match(g, b, a, scale)), 0.5f);
     th_graph_precise(g, false);
     return sum;
 }

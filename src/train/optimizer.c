@@ -72,7 +72,8 @@ static th_status allocate(slot *s) {
 static double sum_of_squares(const float *g, int64_t n, int threads) {
     int64_t blocks = (n + BLOCK - 1) / BLOCK;
     double total = 0;
-    for (int64_t b0 = 0; b0 < blocks; b0 += 256) { /* a stretch of blocks at a time, so that a fixed array holds their sums */
+    for (int64_t b0 = 0; b0 < blocks;
+         b0 += 256) { /* a stretch of blocks at a time, so that a fixed array holds their sums */
         double part[256] = {0};
         int64_t count = blocks - b0 < 256 ? blocks - b0 : 256;
 #pragma omp parallel for num_threads(threads) schedule(static) if (count > 4)
@@ -156,7 +157,8 @@ th_status th_optimizer_step(th_optimizer *o, float lr, int threads, double *norm
         .one_minus1 = 1.0f - p->beta1,
         .one_minus2 = 1.0f - p->beta2,
         .eps = p->eps,
-        .scale = p->clip_norm > 0 && total > (double)p->clip_norm ? (float)((double)p->clip_norm / (total + 1e-6)) : 1.0f,
+        .scale =
+            p->clip_norm > 0 && total > (double)p->clip_norm ? (float)((double)p->clip_norm / (total + 1e-6)) : 1.0f,
         .correction1 = (float)(1.0 - pow((double)p->beta1, (double)o->steps)),
         .correction2 = (float)(1.0 - pow((double)p->beta2, (double)o->steps)),
     };

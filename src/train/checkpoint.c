@@ -1,0 +1,135 @@
+/* Checkpoints. Tensors are named "param.NAME", "first.NAME", "second.NAME" and "average.NAME". */
+#include "train/checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/safetensors.h"
+
+#define NAME_MAX_BYTES 300
+static const char *const kinds[] = {"param", "first", "second", "average"};
+
+static bool has(const th_training_state *s, const th_param *p, int kind) {
+    return kind == 0 || (kind == 3 ? s->average != NULL && p->trainable : p->trainable);
+}
+
+static void declare(th_safetensors_writer *w, const th_training_state *s) {
+    for (int64_t i = 0; i < th_params_count(s->params); i++)
+        for (int kind = 0; kind < 4; kind++) {
+            const th_param *p = th_params_at(s->params, i);
+            char name[NAME_MAX_BYTES];
+            snprintf(name, sizeof name, "%s.%s", kinds[kind], p->name);
+            if (has(s, p, kind)) th_safetensors_declare(w, name, TH_ST_F32, p->desc.rank, p->desc.dim);
+        }
+}
+
+/* Parameter and kind of a tensor's name; −1 if it is none of ours. */
+static int64_t find(const th_training_state *s, const char *name, int *kind) {
+    for (*kind = 0; *kind < 4; ++*kind) {
+        size_t n = strlen(kinds[*kind]);
+        if (strncmp(name, kinds[*kind], n) || name[n] != '.') continue;
+        for (int64_t i = 0; i < th_params_count(s->params); i++)
+            if (!strcmp(th_params_at(s->params, i)->name, name + n + 1)) return i;
+    }
+    return -1;
+}
+
+static th_status get(const th_training_state *s, int64_t i, int kind, float *a, float *b) {
+    th_param *p = th_params_at(s->params, i);
+    if (kind == 0) return th_param_get(p, a);
+    if (kind == 3) return memcpy(a, s->average[i], (size_t)th_desc_count(&p->desc) * sizeof *a), TH_OK;
+    TH_TRY(th_optimizer_get(s->optimizer, p, a, b));
+    if (kind == 2) memcpy(a, b, (size_t)th_desc_count(&p->desc) * sizeof *a);
+    return TH_OK;
+}
+
+static int64_t largest(const th_params *params) {
+    int64_t most = 1;
+    for (int64_t i = 0; i < th_params_count(params); i++) {
+        int64_t n = th_desc_count(&th_params_at(params, i)->desc);
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+/* Room for the moments of the largest parameter. */
+typedef struct {
+    float *a, *b;
+    size_t bytes;
+} buffers;
+
+static th_status buffers_new(const th_params *params, buffers *out) {
+    size_t bytes = (size_t)largest(params) * sizeof(float);
+    *out = (buffers){th_alloc_big(bytes), th_alloc_big(bytes), bytes};
+    return out->a && out->b ? TH_OK : th_fail_memory();
+}
+
+static void buffers_free(buffers *b) {
+    th_free_big(b->a, b->bytes);
+    th_free_big(b->b, b->bytes);
+}
+
+th_status th_checkpoint_save(const char *path, const th_training_state *s) {
+    th_safetensors_writer *w = NULL;
+    buffers room = {0};
+    char text[32];
+    TH_TRY(th_safetensors_writer_new(path, 0, &w));
+    declare(w, s);
+    snprintf(text, sizeof text, "%lld", (long long)s->step);
+    th_safetensors_note(w, "step", text);
+    snprintf(text, sizeof text, "%lld", (long long)th_optimizer_steps(s->optimizer));
+    th_safetensors_note(w, "optimizer_steps", text);
+    th_status status = buffers_new(s->params, &room);
+    if (status == TH_OK) status = th_safetensors_begin(w);
+    for (const th_st_tensor *t; status == TH_OK && (t = th_safetensors_next(w));) {
+        int kind;
+        int64_t i = find(s, t->name, &kind);
+        status = get(s, i, kind, room.a, room.b);
+        if (status == TH_OK) th_safetensors_add_f32(w, room.a, t->count);
+    }
+    buffers_free(&room);
+    if (status != TH_OK) return th_safetensors_abort(w), status;
+    return th_safetensors_commit(w);
+}
+
+static th_status read_tensor(const th_safetensors *f, const th_param *p, int kind, float *out) {
+    char name[NAME_MAX_BYTES];
+    const th_st_tensor *t;
+    snprintf(name, sizeof name, "%s.%s", kinds[kind], p->name);
+    TH_TRY(th_safetensors_want(f, name, p->desc.rank, p->desc.dim, &t));
+    return th_st_to_f32(t, 0, t->count, out);
+}
+
+static th_status load_param(const th_safetensors *f, th_training_state *s, int64_t i, buffers *room) {
+    th_param *p = th_params_at(s->params, i);
+    TH_TRY(read_tensor(f, p, 0, room->a));
+    TH_TRY(th_param_set(p, room->a));
+    if (!p->trainable) return TH_OK;
+    TH_TRY(read_tensor(f, p, 1, room->a));
+    TH_TRY(read_tensor(f, p, 2, room->b));
+    TH_TRY(th_optimizer_set(s->optimizer, p, room->a, room->b));
+    return s->average ? read_tensor(f, p, 3, s->average[i]) : TH_OK;
+}
+
+static th_status read_count(const th_safetensors *f, const char *path, const char *key, int64_t *out) {
+    const char *text = th_safetensors_metadata(f, key);
+    if (!text) return th_fail(TH_E_INPUT, "%s: is no checkpoint: '%s' is missing in its metadata", path, key);
+    *out = strtoll(text, NULL, 10);
+    return TH_OK;
+}
+
+th_status th_checkpoint_load(const char *path, th_training_state *s) {
+    th_safetensors *f = NULL;
+    buffers room = {0};
+    int64_t optimizer_steps = 0;
+    TH_TRY(th_safetensors_open(path, NULL, &f));
+    th_status status = read_count(f, path, "step", &s->step);
+    if (status == TH_OK) status = read_count(f, path, "optimizer_steps", &optimizer_steps);
+    if (status == TH_OK) status = buffers_new(s->params, &room);
+    for (int64_t i = 0; i < th_params_count(s->params) && status == TH_OK; i++) status = load_param(f, s, i, &room);
+    if (status == TH_OK) th_optimizer_set_steps(s->optimizer, optimizer_steps);
+    buffers_free(&room);
+    th_safetensors_close(f);
+    return status;
+}

@@ -1,0 +1,20 @@
+/* The whole state of a training in one safetensors file: parameters, moments, averages, steps, all in f32, so that
+ * going on from it gives the same bits as never having stopped. */
+#ifndef TH_TRAIN_CHECKPOINT_H
+#define TH_TRAIN_CHECKPOINT_H
+
+#include "train/optimizer.h"
+
+/* average[i]: the moving average of parameter i, row-major; NULL where none is kept. */
+typedef struct {
+    th_params *params;
+    th_optimizer *optimizer;
+    float **average;
+    int64_t step;
+} th_training_state;
+
+/* Written whole or not at all. */
+th_status th_checkpoint_save(const char *path, const th_training_state *s);
+th_status th_checkpoint_load(const char *path, th_training_state *s);
+
+#endif

@@ -1,0 +1,231 @@
+/* Run folders. */
+#include "train/run_folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/machine.h"
+#include "base/memory.h"
+#include "base/number.h"
+#include "format/events.h"
+#include "format/json.h"
+#include "format/options_json.h"
+
+struct th_run_folder {
+    char path[TH_PATH_MAX];
+    json_t *run;
+    FILE *metrics;
+    th_events *events;
+};
+
+static th_status inside(const th_run_folder *r, const char *name, char *out) {
+    return th_path_join(out, r->path, name);
+}
+
+static th_status write_run(const th_run_folder *r) {
+    char path[TH_PATH_MAX];
+    TH_TRY(inside(r, "run.json", path));
+    return th_json_write(path, r->run);
+}
+
+static json_t *machine_json(void) {
+    th_machine m;
+    th_machine_look(&m);
+    return json_pack("{s:s, s:i, s:i, s:I}", "cpu", m.cpu, "cores", m.cores, "processors", m.processors, "memory",
+                     (json_int_t)m.memory);
+}
+
+static th_status describe(th_run_folder *r, const th_run_folder_params *p) {
+    json_t *options = NULL;
+    TH_TRY(th_options_json(p->options, &options));
+    r->run = json_pack("{s:s, s:s, s:o, s:o*, s:o}", "command", p->command, "version", th_version(), "options", options,
+                       "inputs", p->inputs ? json_deep_copy(p->inputs) : NULL, "machine", machine_json());
+    return r->run ? TH_OK : th_fail_memory();
+}
+
+/* The first member in which two objects differ; NULL if none. */
+static const char *difference(json_t *a, json_t *b) {
+    const char *key;
+    json_t *value;
+    json_object_foreach(a, key, value) if (!json_equal(value, json_object_get(b, key))) return key;
+    json_object_foreach(b, key, value) if (!json_object_get(a, key)) return key;
+    return NULL;
+}
+
+static th_status compare(const char *file, const char *what, json_t *was, json_t *is) {
+    const char *key = difference(was, is);
+    if (!key) return TH_OK;
+    char *a = json_dumps(json_object_get(was, key), JSON_ENCODE_ANY | JSON_COMPACT);
+    char *b = json_dumps(json_object_get(is, key), JSON_ENCODE_ANY | JSON_COMPACT);
+    th_status s =
+        th_fail(TH_E_USAGE, "%s: the run was made with %s '%s' = %.80s, now it is %.80s: resume with the same", file,
+                what, key, a ? a : "none", b ? b : "none");
+    free(a);
+    free(b);
+    return s;
+}
+
+static th_status check_same(th_run_folder *r) {
+    char path[TH_PATH_MAX];
+    TH_TRY(inside(r, "run.json", path));
+    th_json was = {0};
+    TH_TRY(th_json_load(path, TH_JSON_MAX, &was));
+    const char *command = "";
+    th_status s = th_json_string(&was, "command", &command);
+    if (s == TH_OK && strcmp(command, json_string_value(json_object_get(r->run, "command"))))
+        s = th_fail(TH_E_USAGE, "%s: is a run of '%s'", path, command);
+    if (s == TH_OK)
+        s = compare(path, "option", json_object_get(was.root, "options"), json_object_get(r->run, "options"));
+    if (s == TH_OK) s = compare(path, "input", json_object_get(was.root, "inputs"), json_object_get(r->run, "inputs"));
+    if (s == TH_OK) {
+        json_decref(r->run);
+        r->run = json_incref(was.root);
+    }
+    th_json_free(&was);
+    return s;
+}
+
+static th_status open_folder(th_run_folder *r, const th_run_folder_params *p) {
+    char run[TH_PATH_MAX], checkpoints[TH_PATH_MAX];
+    TH_TRY(inside(r, "run.json", run));
+    TH_TRY(inside(r, "checkpoints", checkpoints));
+    TH_TRY(describe(r, p));
+    if (p->resume) {
+        if (!th_path_exists(run))
+            return th_fail(TH_E_USAGE, "%s: holds no run to resume (run.json is missing)", p->path);
+        return check_same(r);
+    }
+    if (th_path_exists(run))
+        return th_fail(TH_E_USAGE, "%s: holds a run already; go on with it by --resume, or give another folder",
+                       p->path);
+    TH_TRY(th_make_dirs(checkpoints));
+    return write_run(r);
+}
+
+th_status th_run_folder_open(const th_run_folder_params *p, th_run_folder **out) {
+    th_run_folder *r = th_alloc(1, sizeof *r);
+    if (!r) return th_fail_memory();
+    th_status s = th_path_join(r->path, p->path, "");
+    if (s == TH_OK) s = open_folder(r, p);
+    if (s != TH_OK) return th_run_folder_close(r), s;
+    *out = r;
+    return TH_OK;
+}
+
+void th_run_folder_close(th_run_folder *r) {
+    if (!r) return;
+    json_decref(r->run);
+    if (r->metrics) fclose(r->metrics);
+    th_events_close(r->events);
+    th_free(r);
+}
+
+const char *th_run_folder_path(const th_run_folder *r) { return r->path; }
+
+th_status th_run_folder_checkpoint(const th_run_folder *r, int64_t step, char *path) {
+    char name[64];
+    snprintf(name, sizeof name, "checkpoints/step-%09lld.safetensors", (long long)step);
+    return inside(r, name, path);
+}
+
+/* Steps of all whole checkpoints, ascending (names sort as numbers do). */
+static th_status list_steps(const th_run_folder *r, int64_t **steps, int64_t *count) {
+    char dir[TH_PATH_MAX];
+    th_names names;
+    *steps = NULL;
+    *count = 0;
+    TH_TRY(inside(r, "checkpoints", dir));
+    TH_TRY(th_list_dir(dir, &names));
+    *steps = th_alloc((size_t)names.count + 1, sizeof **steps);
+    for (int64_t i = 0; *steps && i < names.count; i++) {
+        long long step;
+        int end = 0;
+        if (sscanf(names.names[i], "step-%lld.safetensors%n", &step, &end) == 1 && end && !names.names[i][end])
+            (*steps)[(*count)++] = step;
+    }
+    th_names_free(&names);
+    return *steps ? TH_OK : th_fail_memory();
+}
+
+int64_t th_run_folder_newest(const th_run_folder *r, char *path) {
+    int64_t *steps, count, newest = -1;
+    if (list_steps(r, &steps, &count) == TH_OK && count) newest = steps[count - 1];
+    th_free(steps);
+    if (newest >= 0 && path && th_run_folder_checkpoint(r, newest, path) != TH_OK) return -1;
+    return newest;
+}
+
+th_status th_run_folder_prune(const th_run_folder *r, int64_t keep) {
+    int64_t *steps, count;
+    th_status s = list_steps(r, &steps, &count);
+    for (int64_t i = 0; i + keep < count && s == TH_OK; i++) {
+        char path[TH_PATH_MAX];
+        s = th_run_folder_checkpoint(r, steps[i], path);
+        if (s == TH_OK && unlink(path) != 0) s = th_fail_errno(path, "remove it");
+    }
+    th_free(steps);
+    return s;
+}
+
+/* Bytes of the lines whose step is at most `last`. */
+static size_t kept_lines(const char *text, size_t length, int64_t last) {
+    size_t kept = 0;
+    while (kept < length) {
+        const char *line = text + kept, *end = memchr(line, '\n', length - kept);
+        long long step;
+        if (!end || sscanf(line, "{\"step\":%lld", &step) != 1 || step > last) break;
+        kept = (size_t)(end + 1 - text);
+    }
+    return kept;
+}
+
+static th_status open_metrics(th_run_folder *r, int64_t step) {
+    char path[TH_PATH_MAX];
+    TH_TRY(inside(r, "metrics.jsonl", path));
+    size_t kept = 0;
+    if (step >= 0 && th_path_exists(path)) {
+        th_bytes old;
+        TH_TRY(th_file_read(path, (size_t)1 << 32, &old));
+        kept = kept_lines(old.data, old.length, step);
+        th_free(old.data);
+    }
+    r->metrics = fopen(path, kept ? "r+e" : "we");
+    if (!r->metrics) return th_fail_errno(path, "write it");
+    if (ftruncate(fileno(r->metrics), (off_t)kept) != 0 || fseek(r->metrics, 0, SEEK_END) != 0)
+        return th_fail_errno(path, "write it");
+    return TH_OK;
+}
+
+th_status th_run_folder_begin_log(th_run_folder *r, int64_t step) {
+    char path[TH_PATH_MAX];
+    TH_TRY(open_metrics(r, step));
+    TH_TRY(inside(r, "events.out.tfevents.theriac", path));
+    return th_events_open(path, (double)time(NULL), step, &r->events);
+}
+
+th_status th_run_folder_log(th_run_folder *r, int64_t step, const th_metric *metrics, int count) {
+    if (!r->metrics) return TH_OK;
+    th_event_scalar scalars[16];
+    int n = count < 16 ? count : 16;
+    fprintf(r->metrics, "{\"step\":%lld", (long long)step);
+    for (int i = 0; i < n; i++) {
+        char value[TH_NUMBER_TEXT];
+        th_print_f64(value, (double)(float)metrics[i].value);
+        fprintf(r->metrics, ",\"%s\":%s", metrics[i].name, isfinite(metrics[i].value) ? value : "null");
+        scalars[i] = (th_event_scalar){metrics[i].name, (float)metrics[i].value};
+    }
+    if (fputs("}\n", r->metrics) < 0 || fflush(r->metrics) != 0)
+        return th_fail_errno(r->path, "write metrics.jsonl in it");
+    return th_events_scalars(r->events, (double)time(NULL), step, scalars, n);
+}
+
+th_status th_run_folder_note(th_run_folder *r, const char *name, json_t *value) {
+    if (!value || json_object_set_new(r->run, name, value)) return th_fail_memory();
+    return write_run(r);
+}
