@@ -63,6 +63,21 @@ th_tensor *th_clip_match(th_graph *g, th_tensor *a, th_tensor *b, th_tensor *sca
 /* ½ (CE(s a bᵀ, diagonal) + CE(s b aᵀ, diagonal)) for unit rows a, b: [n, d]; the symmetric loss of CLIP → []. */
 th_tensor *th_clip_contrastive(th_graph *g, th_tensor *a, th_tensor *b, th_tensor *scale);
 
+/* Embeddings without gradients, batch by batch. The model must outlive it; changed parameters are seen. */
+typedef struct th_clip_embedder th_clip_embedder;
+typedef struct {
+    int64_t batch, tokens; /* texts are [n, tokens]; 0: the model's context */
+    int threads;
+    th_dtype compute;
+} th_clip_embedder_params;
+void th_clip_embedder_params_init(th_clip_embedder_params *p); /* 64, 0, all, f32 */
+th_status th_clip_embedder_new(const th_clip *m, const th_clip_embedder_params *p, th_clip_embedder **out);
+void th_clip_embedder_free(th_clip_embedder *e);
+/* images [n, side, side, 3], normalised → out [n, projection], unit rows. Any n. */
+th_status th_clip_embedder_images(th_clip_embedder *e, const float *images, int64_t n, float *out);
+/* ids [n, tokens] → out [n, projection]. Ids outside the vocabulary are TH_E_INPUT. */
+th_status th_clip_embedder_texts(th_clip_embedder *e, const int32_t *ids, int64_t n, float *out);
+
 #ifdef __cplusplus
 }
 #endif
