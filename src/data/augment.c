@@ -54,8 +54,6 @@ void th_flip_horizontal(th_image *im) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------ rectangles */
-
 typedef struct {
     int32_t x, y, width, height;
 } rectangle;
@@ -127,8 +125,6 @@ void th_random_erase(th_image *im, const th_random_erase_params *p, th_rng *r) {
         return;
     }
 }
-
-/* ----------------------------------------------------------------------------------------------------------- noise */
 
 static void set_noise(th_augmenter *a, float sigma, bool one_sided) {
     if (a->noise_sigma == sigma && a->noise_one_sided == one_sided) return;

@@ -8,8 +8,6 @@
 
 static const double pi = 3.14159265358979323846;
 
-/* ---------------------------------------------------------------------------------------------------- byte by byte */
-
 typedef uint8_t table[3][256];
 
 static void apply_table(th_image *im, table t) {
@@ -87,8 +85,6 @@ static void equalize(th_image *im) {
     apply_table(im, t);
 }
 
-/* ------------------------------------------------------------------------------------------------------- enhancing */
-
 /* Pillow's blend of two bytes: under + factor · difference in float, truncated and clipped. The products are exact in
  * double and so is each sum, which makes the two conversions the only roundings, as in float without fusing. */
 static inline uint8_t blend(int under, double factor, int difference) {
@@ -141,8 +137,6 @@ static th_status sharpness(th_augmenter *a, th_image *im, double factor) {
     }
     return TH_OK;
 }
-
-/* -------------------------------------------------------------------------------------------------------- geometry */
 
 /* From a place (x, y) of the result to the source: (m[0] x + m[1] y + m[2], m[3] x + m[4] y + m[5]). */
 typedef struct {
