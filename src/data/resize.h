@@ -1,4 +1,4 @@
-/* Resizing as Pillow does it, equal to the bit for 8-bit RGB, and the steps between a picture and a CLIP model's input.
+/* Resizing as Pillow does it, equal to the bit for 8-bit RGB.
  *
  * The filter is widened when shrinking (antialiased); coefficients have 22 fractional bits; each of the two passes
  * rounds and clips to 0 … 255. This is Pillow's Image.resize (version 13), and so the preprocessing of transformers'
@@ -51,31 +51,5 @@ void th_resize_shortest(int32_t width, int32_t height, int32_t side, int32_t *ne
 /* The middle of a picture, [height, width, 3], with black around it where the picture is smaller. An odd margin leaves
  * the pixel more on the right and below when cutting, and has it on the left and above when padding. */
 th_status th_center_crop(const th_image *in, int32_t width, int32_t height, th_image *out);
-
-/* From a byte to (byte · rescale − mean) / std, in the steps and roundings of transformers: a table a channel. */
-typedef struct {
-    float value[3][256];
-} th_pixel_table;
-void th_pixel_table_init(th_pixel_table *t, double rescale, const float mean[3], const float std[3]);
-/* out: [height, width, 3] (channels last). */
-void th_pixels_to_floats(const th_image *in, const th_pixel_table *t, float *out);
-
-/* What a preprocessor_config.json says, as far as it concerns a picture that is RGB already. */
-typedef struct {
-    bool resize, center_crop;
-    int32_t shortest_side;               /* where above 0: th_resize_shortest; else to resize_width × resize_height */
-    int32_t resize_width, resize_height; /* pixels */
-    th_resize_filter filter;
-    int32_t crop_width, crop_height; /* pixels */
-    double rescale;                  /* 1 / 255; 1 where do_rescale is off */
-    float mean[3], std[3];           /* 0 and 1 where do_normalize is off */
-} th_preprocess_params;
-void th_preprocess_params_init(th_preprocess_params *p); /* OpenAI's CLIP: bicubic, 224 pixels */
-
-/* The size of the result for a picture of this size: that of the crop, or of the resized picture. */
-void th_preprocess_size(const th_preprocess_params *p, int32_t width, int32_t height, int32_t *out_width,
-                        int32_t *out_height);
-/* Resizes and crops: the 8-bit picture that the model sees. Only what the crop keeps is resized. */
-th_status th_preprocess(th_resizer *r, const th_image *in, const th_preprocess_params *p, th_image *out);
 
 #endif

@@ -1,5 +1,4 @@
-/* Resizing and preprocessing against Pillow and transformers (tests/fixtures/images.py), by the hash of their output.
- */
+/* Resizing against Pillow (tests/fixtures/images.py), by the hash of its output. */
 #include "test.h"
 
 #include <stdlib.h>
@@ -188,55 +187,6 @@ static void shortest_side_is_cut_as_python_cuts(void **state) {
     assert_int_equal(h, INT32_MAX);
 }
 
-static void preprocessing_is_that_of_transformers(void **state) {
-    (void)state;
-    char *list = slurp(IMAGES "preprocess.tsv"), *save, *line = strtok_r(list, "\n", &save);
-    int checked = 0;
-    for (; (line = strtok_r(NULL, "\n", &save)) && *line != '#'; checked++) {
-        th_preprocess_params p;
-        th_preprocess_params_init(&p);
-        int w, h, width, height;
-        char want[TH_HASH_TEXT], got[TH_HASH_TEXT];
-        assert_int_equal(
-            sscanf(line, "%d %d %d %d %d %64s", &w, &h, &p.shortest_side, &p.crop_width, &p.crop_height, want), 6);
-        th_image in = pattern(w, h), out = {0};
-        assert_ok(th_preprocess(resizer, &in, &p, &out));
-        th_preprocess_size(&p, w, h, &width, &height);
-        assert_true(out.width == width && out.height == height);
-        th_pixel_table t;
-        th_pixel_table_init(&t, p.rescale, p.mean, p.std);
-        float *floats = th_alloc(th_image_bytes(&out), sizeof *floats);
-        assert_non_null(floats);
-        th_pixels_to_floats(&out, &t, floats);
-        th_hash_bytes(floats, th_image_bytes(&out) * sizeof *floats, got);
-        if (strcmp(got, want) != 0) fail_msg("other values than transformers': %s", line);
-        th_free(floats);
-        th_image_free(&in);
-        th_image_free(&out);
-    }
-    assert_int_equal(checked, 10);
-    th_free(list);
-}
-
-static void preprocessing_to_a_fixed_size_does_not_crop(void **state) {
-    (void)state;
-    th_image in = pattern(50, 20), out = {0}, want = {0};
-    th_preprocess_params p;
-    th_preprocess_params_init(&p);
-    p.center_crop = false, p.shortest_side = 0, p.resize_width = 32, p.resize_height = 16;
-    assert_ok(th_preprocess(resizer, &in, &p, &out));
-    th_resize_params r;
-    th_resize_params_init(&r, 32, 16);
-    assert_ok(th_resize(resizer, &in, &r, &want));
-    assert_memory_equal(out.pixels, want.pixels, th_image_bytes(&want));
-    p.resize = false;
-    assert_ok(th_preprocess(resizer, &in, &p, &out));
-    assert_memory_equal(out.pixels, in.pixels, th_image_bytes(&in));
-    th_image_free(&in);
-    th_image_free(&out);
-    th_image_free(&want);
-}
-
 static void no_failed_allocation_leaks(void **state) {
     (void)state;
     th_image in = pattern(40, 300);
@@ -275,8 +225,6 @@ int main(void) {
         cmocka_unit_test(wrong_parameters_are_refused),
         cmocka_unit_test(thin_boxes_stay_inside),
         cmocka_unit_test(shortest_side_is_cut_as_python_cuts),
-        cmocka_unit_test(preprocessing_is_that_of_transformers),
-        cmocka_unit_test(preprocessing_to_a_fixed_size_does_not_crop),
         cmocka_unit_test(no_failed_allocation_leaks),
     };
     return cmocka_run_group_tests_name("resize", tests, set_up, tear_down);
