@@ -202,7 +202,7 @@ static const char *ligature(int32_t c) {
     static const struct {
         uint16_t c;
         const char *text;
-    } rows[] = {{0x132, "IJ"},   {0x133, "ij"},   {0x149, "ʼn"},  {0x1F1, "DZ"},  {0x1F2, "Dz"},  {0x1F3, "dz"},
+    } rows[] = {{0x132, "IJ"},   {0x133, "ij"},   {0x149, "'n"},  {0x1F1, "DZ"},  {0x1F2, "Dz"},  {0x1F3, "dz"},
                 {0x1C4, "DŽ"},   {0x1C5, "Dž"},   {0x1C6, "dž"},  {0x1C7, "LJ"},  {0x1C8, "Lj"},  {0x1C9, "lj"},
                 {0x1CA, "NJ"},   {0x1CB, "Nj"},   {0x1CC, "nj"},  {0xFB00, "ff"}, {0xFB01, "fi"}, {0xFB02, "fl"},
                 {0xFB03, "ffi"}, {0xFB04, "ffl"}, {0xFB05, "ſt"}, {0xFB06, "st"}};
@@ -216,18 +216,22 @@ static bool is_unwanted(int32_t c) {
            (c >= 0xFFF9 && c <= 0xFFFC);
 }
 
-/* One character by itself. Width and ligatures come before quotes: a full-width quote is no curly one, and ŉ begins
- * with one that stays. */
+/* One character by itself. */
 static th_status clean_character(const char *text, size_t n, int32_t c, th_str *out) {
+    if (c >= 0x80 && c <= 0x9F && cp1252[c - 0x80]) c = cp1252[c - 0x80];
     const char *spelled = ligature(c);
-    if (c == 0x149) spelled = "'n";
-    if (spelled) return th_str_puts(out, spelled), TH_OK;
-    if (c == 0x3000) return th_str_puts(out, " "), TH_OK;
-    if (c >= 0xFF01 && c < 0xFFF0) return th_unicode_normalize(text, n, TH_NFKC, out);
-    if (c == 0x2BC || (c >= 0x2018 && c <= 0x201B)) return th_str_puts(out, "'"), TH_OK;
-    if (c >= 0x201C && c <= 0x201F) return th_str_puts(out, "\""), TH_OK;
-    if (c >= 0x80 && c <= 0x9F) return put(out, cp1252[c - 0x80] ? cp1252[c - 0x80] : c), TH_OK;
-    if (!is_unwanted(c)) th_str_add(out, text, n);
+    if (spelled)
+        th_str_puts(out, spelled);
+    else if (c >= 0xFF01 && c < 0xFFF0)
+        return th_unicode_normalize(text, n, TH_NFKC, out);
+    else if (c == 0x3000)
+        th_str_puts(out, " ");
+    else if (c == 0x2BC || (c >= 0x2018 && c <= 0x201B))
+        th_str_puts(out, "'");
+    else if (c >= 0x201C && c <= 0x201F)
+        th_str_puts(out, "\"");
+    else if (!is_unwanted(c))
+        put(out, c);
     return TH_OK;
 }
 
