@@ -94,6 +94,25 @@ static th_node *new_node(th_graph *g, const th_op *op, const void *attr, size_t 
     return n;
 }
 
+/* 2⁴⁴ elements: beyond any memory, and small enough that sums over all tensors of a graph do not overflow. */
+#define MOST_ELEMENTS ((int64_t)1 << 44)
+
+static bool countable(const th_desc *d) {
+    int64_t n = 1;
+    for (int i = 0; i < d->rank; i++)
+        if (d->dim[i] < 0 || __builtin_mul_overflow(n, d->dim[i], &n) || n > MOST_ELEMENTS) return false;
+    return true;
+}
+
+static th_status infer(th_node *n) {
+    if (n->op->infer) TH_TRY(n->op->infer(n));
+    char text[TH_DESC_TEXT];
+    for (int i = 0; i < n->n_out; i++)
+        if (!countable(&n->out[i].desc))
+            return th_fail(TH_E_SHAPE, "%s is no shape or too large", th_desc_text(&n->out[i].desc, text));
+    return TH_OK;
+}
+
 th_tensor *th_record(th_graph *g, const th_op *op, const void *attr, size_t attr_bytes, int n_in,
                      th_tensor *const *in) {
     if (th_graph_failed(g)) return &g->failed;
@@ -101,7 +120,7 @@ th_tensor *th_record(th_graph *g, const th_op *op, const void *attr, size_t attr
         if (!in[i] || !in[i]->node) return th_graph_fail(g, TH_E_BUG, "%s: input %d is not a tensor", op->name, i);
     th_node *n = new_node(g, op, attr, attr_bytes, n_in, in);
     if (!n) return keep_error(g, th_fail_memory()), &g->failed;
-    th_status s = op->infer ? op->infer(n) : TH_OK;
+    th_status s = infer(n);
     if (s != TH_OK) {
         th_fail_in(s, "%s%s%s", g->scope, *g->scope ? ": " : "", op->name);
         return keep_error(g, s), &g->failed;
