@@ -39,23 +39,35 @@ th_status th_clip_config_named(const char *name, th_clip_config *c) {
 
 int64_t th_clip_grid(const th_clip_config *c) { return c->image_size / c->patch_size; }
 
+static th_status within(const char *owner, const char *what, int64_t value, int64_t most) {
+    if (value >= 1 && value <= most) return TH_OK;
+    return th_fail(TH_E_INPUT, "the %s's %s is %lld, it should lie in [1, %lld]", owner, what, (long long)value,
+                   (long long)most);
+}
+
 static th_status check_tower(const char *name, const th_clip_tower *t) {
-    if (t->width < 1 || t->heads < 1 || t->layers < 1 || t->mlp < 1)
-        return th_fail(TH_E_INPUT, "the %s tower has a size below 1", name);
+    TH_TRY(within(name, "width", t->width, TH_CLIP_MOST_WIDTH));
+    TH_TRY(within(name, "heads", t->heads, TH_CLIP_MOST_WIDTH));
+    TH_TRY(within(name, "layers", t->layers, TH_CLIP_MOST_LAYERS));
+    TH_TRY(within(name, "MLP width", t->mlp, TH_CLIP_MOST_WIDTH));
     if (t->width % t->heads)
-        return th_fail(TH_E_INPUT, "the %s tower's width %lld is no multiple of its %lld heads", name,
-                       (long long)t->width, (long long)t->heads);
+        return th_fail(TH_E_INPUT, "the %s's width %lld is no multiple of its %lld heads", name, (long long)t->width,
+                       (long long)t->heads);
+    if (!(t->eps >= 0.0f && t->eps < 1.0f)) return th_fail(TH_E_INPUT, "the %s's eps of norms is not in [0, 1)", name);
     return TH_OK;
 }
 
 th_status th_clip_check(const th_clip_config *c) {
-    TH_TRY(check_tower("vision", &c->vision));
-    TH_TRY(check_tower("text", &c->text));
-    if (c->patch_size < 1 || c->image_size < c->patch_size)
-        return th_fail(TH_E_INPUT, "images of %lld px with patches of %lld px", (long long)c->image_size,
+    TH_TRY(check_tower("vision tower", &c->vision));
+    TH_TRY(check_tower("text tower", &c->text));
+    TH_TRY(within("model", "image size", c->image_size, TH_CLIP_MOST_SIDE));
+    TH_TRY(within("model", "patch size", c->patch_size, TH_CLIP_MOST_SIDE));
+    TH_TRY(within("model", "vocabulary", c->vocab_size, TH_CLIP_MOST_VOCAB));
+    TH_TRY(within("model", "context", c->context, TH_CLIP_MOST_CONTEXT));
+    TH_TRY(within("model", "projection", c->projection, TH_CLIP_MOST_WIDTH));
+    if (c->image_size < c->patch_size)
+        return th_fail(TH_E_INPUT, "images of %lld px are smaller than patches of %lld px", (long long)c->image_size,
                        (long long)c->patch_size);
-    if (c->vocab_size < 1 || c->context < 1 || c->projection < 1)
-        return th_fail(TH_E_INPUT, "the vocabulary, the context or the projection is empty");
     return TH_OK;
 }
 
@@ -164,6 +176,10 @@ th_tensor *th_clip_embed_images(th_graph *g, const th_clip *c, th_tensor *images
     const th_desc *d = th_tensor_desc(images);
     int64_t n = d->dim[0], width = k->vision.width;
     th_graph_push(g, "vision");
+    char text[TH_DESC_TEXT];
+    if (d->rank != 4 || d->dim[1] != k->image_size || d->dim[2] != k->image_size || d->dim[3] != 3)
+        th_graph_fail(g, TH_E_SHAPE, "images %s, the model takes [n, %lld, %lld, 3]", th_desc_text(d, text),
+                      (long long)k->image_size, (long long)k->image_size);
     th_tensor *patches = th_linear(g, cut_patches(g, k, images), th_use(g, c->patch_embedding), NULL);
     th_tensor *first = th_broadcast(g, th_use(g, c->class_embedding), TH_DESC(TH_F32, n, 1, width));
     th_tensor *x = th_concat(g, 1, 2, (th_tensor *[]){first, patches});
@@ -183,6 +199,10 @@ th_tensor *th_clip_embed_texts(th_graph *g, const th_clip *c, th_tensor *ids, th
     const th_desc *d = th_tensor_desc(ids);
     int64_t n = d->dim[0], t = d->dim[1], width = k->text.width;
     th_graph_push(g, "text");
+    char text[TH_DESC_TEXT];
+    if (d->rank != 2 || t > k->context)
+        th_graph_fail(g, TH_E_SHAPE, "ids %s, the model takes [n, t] with t up to %lld", th_desc_text(d, text),
+                      (long long)k->context);
     th_tensor *positions = th_slice(g, th_use(g, c->text_positions), 0, 0, t);
     th_tensor *x = th_add(g, th_take_rows(g, th_use(g, c->tokens), ids), positions);
     x = th_transformer_apply(g, &c->text, x);
@@ -210,7 +230,11 @@ int64_t th_clip_find_end(const th_clip_config *c, const int32_t *ids, int64_t co
 }
 
 th_tensor *th_clip_diagonal(th_graph *g, th_tensor *logits) {
-    int64_t n = th_tensor_desc(logits)->dim[0];
+    const th_desc *d = th_tensor_desc(logits);
+    char text[TH_DESC_TEXT];
+    if (d->rank != 2 || d->dim[0] > d->dim[1])
+        return th_graph_fail(g, TH_E_SHAPE, "logits %s do not have a column for each row", th_desc_text(d, text));
+    int64_t n = d->dim[0];
     int32_t *own = th_alloc((size_t)n, sizeof *own);
     if (!own) return th_graph_fail(g, TH_E_MEMORY, "out of memory");
     for (int64_t i = 0; i < n; i++) own[i] = (int32_t)i;

@@ -7,8 +7,6 @@
 #include "format/json.h"
 #include "model/clip_files.h"
 
-#define MOST (1 << 20)
-
 static th_status read_activation(const th_json *j, const char *field, bool *quick) {
     const char *name = *quick ? "quick_gelu" : "gelu";
     TH_TRY(th_json_string(j, field, &name));
@@ -23,20 +21,21 @@ static th_status read_tower(const th_json *j, const char *group, th_clip_tower *
     char field[128];
     const struct {
         const char *name;
-        int64_t *value;
-    } ints[] = {{"hidden_size", &t->width},
-                {"num_attention_heads", &t->heads},
-                {"num_hidden_layers", &t->layers},
-                {"intermediate_size", &t->mlp}};
+        int64_t most, *value;
+    } ints[] = {{"hidden_size", TH_CLIP_MOST_WIDTH, &t->width},
+                {"num_attention_heads", TH_CLIP_MOST_WIDTH, &t->heads},
+                {"num_hidden_layers", TH_CLIP_MOST_LAYERS, &t->layers},
+                {"intermediate_size", TH_CLIP_MOST_WIDTH, &t->mlp}};
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) {
         snprintf(field, sizeof field, "%s.%s", group, ints[i].name);
-        TH_TRY(th_json_int(j, field, 1, MOST, ints[i].value));
+        TH_TRY(th_json_int(j, field, 1, ints[i].most, ints[i].value));
     }
     snprintf(field, sizeof field, "%s.hidden_act", group);
     TH_TRY(read_activation(j, field, &t->quick_gelu));
     double eps = 1e-5;
     snprintf(field, sizeof field, "%s.layer_norm_eps", group);
     TH_TRY(th_json_double(j, field, &eps));
+    if (!(eps >= 0 && eps < 1)) return th_json_fail(j, field, "in [0, 1)");
     t->eps = (float)eps;
     return TH_OK;
 }
@@ -49,65 +48,111 @@ static th_status read_hugging_face(const th_json *j, th_clip_config *c) {
     const char *text = th_json_has(j, "text_config_dict") ? "text_config_dict" : "text_config";
     TH_TRY(read_tower(j, vision, &c->vision));
     TH_TRY(read_tower(j, text, &c->text));
+    int64_t channels = 3;
     const struct {
         const char *group, *name;
-        int64_t least, *value;
+        int64_t least, most, *value;
     } ints[] = {
-        {vision, "image_size", 1, &c->image_size},   {vision, "patch_size", 1, &c->patch_size},
-        {text, "vocab_size", 1, &c->vocab_size},     {text, "max_position_embeddings", 1, &c->context},
-        {text, "eos_token_id", 0, &c->eos_token_id}, {text, "bos_token_id", 0, &c->bos_token_id},
-        {text, "pad_token_id", 0, &c->pad_token_id},
+        {vision, "image_size", 1, TH_CLIP_MOST_SIDE, &c->image_size},
+        {vision, "patch_size", 1, TH_CLIP_MOST_SIDE, &c->patch_size},
+        {vision, "num_channels", 3, 3, &channels},
+        {text, "vocab_size", 1, TH_CLIP_MOST_VOCAB, &c->vocab_size},
+        {text, "max_position_embeddings", 1, TH_CLIP_MOST_CONTEXT, &c->context},
+        {text, "eos_token_id", 0, TH_CLIP_MOST_VOCAB, &c->eos_token_id},
+        {text, "bos_token_id", 0, TH_CLIP_MOST_VOCAB, &c->bos_token_id},
+        {text, "pad_token_id", 0, TH_CLIP_MOST_VOCAB, &c->pad_token_id},
     };
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) {
         char field[128];
         snprintf(field, sizeof field, "%s.%s", ints[i].group, ints[i].name);
-        TH_TRY(th_json_int(j, field, ints[i].least, (int64_t)1 << 31, ints[i].value));
+        TH_TRY(th_json_int(j, field, ints[i].least, ints[i].most, ints[i].value));
     }
-    int64_t channels = 3;
-    TH_TRY(th_json_int(j, "vision_config.num_channels", 1, MOST, &channels));
-    if (channels != 3) return th_json_fail(j, "vision_config.num_channels", "3");
     double scale = (double)c->logit_scale;
-    TH_TRY(th_json_int(j, "projection_dim", 1, MOST, &c->projection));
+    TH_TRY(th_json_int(j, "projection_dim", 1, TH_CLIP_MOST_WIDTH, &c->projection));
     TH_TRY(th_json_double(j, "logit_scale_init_value", &scale));
     c->logit_scale = (float)scale;
     return TH_OK;
 }
 
-/* open_clip_config.json: one MLP ratio and head width for all, gelu unless "quick_gelu" is set; a text ends at its
- * largest id. */
+/* Options of OpenCLIP that make something else of a ViT, most of them without a trace in the weights' shapes. */
+static th_status check_plain(const th_json *j) {
+    static const struct {
+        const char *group, *name, *plain; /* plain: the value that changes nothing */
+    } rows[] = {
+        {"vision_cfg", "timm_model_name", NULL},
+        {"vision_cfg", "pool_type", "tok"},
+        {"vision_cfg", "ls_init_value", NULL},
+        {"vision_cfg", "global_average_pool", NULL},
+        {"vision_cfg", "attentional_pool", NULL},
+        {"vision_cfg", "no_ln_pre", NULL},
+        {"vision_cfg", "final_ln_after_pool", NULL},
+        {"vision_cfg", "act_kwargs", NULL},
+        {"text_cfg", "hf_model_name", NULL},
+        {"text_cfg", "pool_type", "argmax"},
+        {"text_cfg", "ls_init_value", NULL},
+        {"text_cfg", "no_causal_mask", NULL},
+        {"text_cfg", "embed_cls", NULL},
+        {"text_cfg", "act_kwargs", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char group[64], field[128];
+        json_t *object = NULL;
+        snprintf(group, sizeof group, "model_cfg.%s", rows[i].group);
+        TH_TRY(th_json_object(j, group, &object));
+        const json_t *v = json_object_get(object, rows[i].name);
+        const char *text = json_string_value(v), *plain = rows[i].plain;
+        if (!v || json_is_null(v) || json_is_false(v) || (plain && text && !strcmp(text, plain))) continue;
+        snprintf(field, sizeof field, "%s.%s", group, rows[i].name);
+        return th_json_fail(j, field, "left out: only plain ViTs are known");
+    }
+    return TH_OK;
+}
+
+/* One tower of open_clip_config.json. The width of the MLP is cut to a whole number, as Python's int() does. */
+static th_status read_open_clip_tower(const th_json *j, const char *group, th_clip_tower *t) {
+    char field[128];
+    double ratio = 4.0, eps = 1e-5;
+    snprintf(field, sizeof field, "%s.width", group);
+    TH_TRY(th_json_int(j, field, 1, TH_CLIP_MOST_WIDTH, &t->width));
+    snprintf(field, sizeof field, "%s.layers", group);
+    TH_TRY(th_json_int(j, field, 1, TH_CLIP_MOST_LAYERS, &t->layers));
+    snprintf(field, sizeof field, "%s.norm_kwargs.eps", group);
+    TH_TRY(th_json_double(j, field, &eps));
+    if (!(eps >= 0 && eps < 1)) return th_json_fail(j, field, "in [0, 1)");
+    snprintf(field, sizeof field, "%s.mlp_ratio", group);
+    TH_TRY(th_json_double(j, field, &ratio));
+    if (!(ratio > 0 && ratio < 64)) return th_json_fail(j, field, "between 0 and 64");
+    t->eps = (float)eps;
+    t->mlp = (int64_t)((double)t->width * ratio);
+    return TH_OK;
+}
+
+/* open_clip_config.json: gelu unless "quick_gelu" is set; a text ends at its largest id. */
 static th_status read_open_clip(const th_json *j, th_clip_config *c) {
+    static const char vision[] = "model_cfg.vision_cfg", text[] = "model_cfg.text_cfg";
     int64_t head = 64;
-    double ratio = 4.0, text_ratio = 4.0;
     bool quick = false;
     c->eos_token_id = 2;
-    c->vision = (th_clip_tower){768, 12, 12, 3072, false, 1e-5f};
-    json_t *layers = NULL, *object = NULL;
-    TH_TRY(th_json_require(j, "model_cfg.vision_cfg"));
-    TH_TRY(th_json_require(j, "model_cfg.text_cfg"));
-    TH_TRY(th_json_object(j, "model_cfg.vision_cfg", &object));
-    layers = json_object_get(object, "layers");
-    if (json_is_array(layers) || json_object_get(object, "timm_model_name"))
-        return th_fail(TH_E_INPUT, "%s: field 'model_cfg.vision_cfg' is no plain ViT", j->file);
-    TH_TRY(th_json_int(j, "model_cfg.embed_dim", 1, MOST, &c->projection));
+    c->patch_size = 16;
+    json_t *object = NULL;
+    TH_TRY(th_json_require(j, vision));
+    TH_TRY(th_json_require(j, text));
+    TH_TRY(check_plain(j));
+    TH_TRY(th_json_object(j, vision, &object));
+    if (json_is_array(json_object_get(object, "layers")))
+        return th_json_fail(j, "model_cfg.vision_cfg.layers", "a number: a list makes it a ResNet");
+    TH_TRY(th_json_int(j, "model_cfg.embed_dim", 1, TH_CLIP_MOST_WIDTH, &c->projection));
     TH_TRY(th_json_bool(j, "model_cfg.quick_gelu", &quick));
-    TH_TRY(th_json_int(j, "model_cfg.vision_cfg.image_size", 1, MOST, &c->image_size));
-    TH_TRY(th_json_int(j, "model_cfg.vision_cfg.patch_size", 1, MOST, &c->patch_size));
-    TH_TRY(th_json_int(j, "model_cfg.vision_cfg.width", 1, MOST, &c->vision.width));
-    TH_TRY(th_json_int(j, "model_cfg.vision_cfg.layers", 1, MOST, &c->vision.layers));
-    TH_TRY(th_json_int(j, "model_cfg.vision_cfg.head_width", 1, MOST, &head));
-    TH_TRY(th_json_double(j, "model_cfg.vision_cfg.mlp_ratio", &ratio));
-    TH_TRY(th_json_int(j, "model_cfg.text_cfg.context_length", 1, MOST, &c->context));
-    TH_TRY(th_json_int(j, "model_cfg.text_cfg.vocab_size", 1, MOST, &c->vocab_size));
-    TH_TRY(th_json_int(j, "model_cfg.text_cfg.width", 1, MOST, &c->text.width));
-    TH_TRY(th_json_int(j, "model_cfg.text_cfg.heads", 1, MOST, &c->text.heads));
-    TH_TRY(th_json_int(j, "model_cfg.text_cfg.layers", 1, MOST, &c->text.layers));
-    TH_TRY(th_json_double(j, "model_cfg.text_cfg.mlp_ratio", &text_ratio));
-    if (!(ratio > 0 && ratio < 64)) return th_json_fail(j, "model_cfg.vision_cfg.mlp_ratio", "between 0 and 64");
-    if (!(text_ratio > 0 && text_ratio < 64))
-        return th_json_fail(j, "model_cfg.text_cfg.mlp_ratio", "between 0 and 64");
+    TH_TRY(read_open_clip_tower(j, vision, &c->vision));
+    TH_TRY(read_open_clip_tower(j, text, &c->text));
+    TH_TRY(th_json_int(j, "model_cfg.vision_cfg.image_size", 1, TH_CLIP_MOST_SIDE, &c->image_size));
+    TH_TRY(th_json_int(j, "model_cfg.vision_cfg.patch_size", 1, TH_CLIP_MOST_SIDE, &c->patch_size));
+    TH_TRY(th_json_int(j, "model_cfg.vision_cfg.head_width", 1, c->vision.width, &head));
+    TH_TRY(th_json_int(j, "model_cfg.text_cfg.heads", 1, TH_CLIP_MOST_WIDTH, &c->text.heads));
+    TH_TRY(th_json_int(j, "model_cfg.text_cfg.context_length", 1, TH_CLIP_MOST_CONTEXT, &c->context));
+    TH_TRY(th_json_int(j, "model_cfg.text_cfg.vocab_size", 1, TH_CLIP_MOST_VOCAB, &c->vocab_size));
+    if (head > c->vision.width) return th_json_fail(j, "model_cfg.vision_cfg.width", "at least a head's width");
     c->vision.heads = c->vision.width / head;
-    c->vision.mlp = (int64_t)((double)c->vision.width * ratio);
-    c->text.mlp = (int64_t)((double)c->text.width * text_ratio);
     c->vision.quick_gelu = c->text.quick_gelu = quick;
     return TH_OK;
 }
@@ -140,12 +185,25 @@ th_status th_clip_load_config(const char *dir, th_clip_config *out) {
     return th_clip_read_config(dir, out, &open_clip);
 }
 
+/* The double with the fewest digits that is this float again: what somebody would have written. */
+static double shortest(float f) {
+    if (f == 0.0f || !isfinite(f)) return (double)f;
+    int first = (int)floor(log10(fabs((double)f)));
+    for (int digits = 1; digits < 9; digits++) {
+        double unit = pow(10.0, first - digits + 1), near = 1.0 / unit;
+        /* 1e-05 is 1 / 1e5: a power of ten below 1 is itself rounded, one above is not. */
+        double d = unit < 1.0 ? round((double)f * round(near)) / round(near) : round((double)f / unit) * unit;
+        if ((float)d == f) return d;
+    }
+    return (double)f;
+}
+
 static json_t *tower_json(const th_clip_tower *t, const char *type, int64_t projection) {
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:f, s:f}", "model_type", type, "hidden_size",
                      (json_int_t)t->width, "intermediate_size", (json_int_t)t->mlp, "num_hidden_layers",
                      (json_int_t)t->layers, "num_attention_heads", (json_int_t)t->heads, "projection_dim",
                      (json_int_t)projection, "hidden_act", t->quick_gelu ? "quick_gelu" : "gelu", "layer_norm_eps",
-                     round((double)t->eps * 1e12) / 1e12, "attention_dropout", 0.0);
+                     shortest(t->eps), "attention_dropout", 0.0);
 }
 
 th_status th_clip_write_config(const th_clip_config *c, const char *dir, const char *dtype) {
@@ -155,8 +213,7 @@ th_status th_clip_write_config(const th_clip_config *c, const char *dir, const c
     json_t *text = tower_json(&c->text, "clip_text_model", c->projection);
     json_t *j = json_pack("{s:[s], s:s, s:I, s:f, s:s, s:o?, s:o?}", "architectures", "CLIPModel", "model_type", "clip",
                           "projection_dim", (json_int_t)c->projection, "logit_scale_init_value",
-                          round((double)c->logit_scale * 1e6) / 1e6, "torch_dtype", dtype, "text_config", text,
-                          "vision_config", vision);
+                          shortest(c->logit_scale), "torch_dtype", dtype, "text_config", text, "vision_config", vision);
     int bad = !j || json_object_set_new(vision, "image_size", json_integer(c->image_size)) ||
               json_object_set_new(vision, "patch_size", json_integer(c->patch_size)) ||
               json_object_set_new(vision, "num_channels", json_integer(3)) ||

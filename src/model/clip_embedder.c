@@ -51,7 +51,11 @@ static th_status make_plan(const th_clip_embedder *e, bool texts, th_plan **out)
     params.compute = e->p.compute;
     th_status s = th_plan_new(g, &params, out);
     th_graph_free(g);
-    return s == TH_OK ? th_plan_allocate(*out) : s;
+    if (s == TH_OK && (s = th_plan_allocate(*out)) != TH_OK) {
+        th_plan_free(*out);
+        *out = NULL; /* to be made anew when asked for again */
+    }
+    return s;
 }
 
 static th_status run(th_plan *p, int64_t count, int64_t width, float *out) {

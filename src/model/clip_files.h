@@ -5,6 +5,13 @@
 #include "base/status.h"
 #include "model/clip.h"
 
+/* Beyond any model there is, and small enough that no product of a few of them overflows. */
+#define TH_CLIP_MOST_WIDTH (1 << 20)
+#define TH_CLIP_MOST_LAYERS 1024
+#define TH_CLIP_MOST_SIDE (1 << 16)
+#define TH_CLIP_MOST_CONTEXT (1 << 20)
+#define TH_CLIP_MOST_VOCAB INT32_MAX
+
 /* The sizes make a model. */
 th_status th_clip_check(const th_clip_config *c);
 /* Reads either kind of config and says which it was. */

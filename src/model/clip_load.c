@@ -30,37 +30,56 @@ static void rearrange(const th_desc *d, th_weight_form form, int64_t patch, cons
     }
 }
 
-static th_status load_param(const th_safetensors *file, th_param *p, bool open_clip, int64_t patch, float *a,
+static th_status find_tensor(const th_safetensors *file, const th_clip *m, const th_param *p, bool open_clip,
+                             th_weight_source *source, const th_st_tensor **t) {
+    int64_t shape[4] = {0};
+    TH_TRY(th_clip_weight_source(th_param_name(p), open_clip, source));
+    int rank = file_shape(th_param_desc(p), source, m->config.patch_size, shape);
+    return th_safetensors_want(file, source->name, rank, shape, t);
+}
+
+static th_status load_param(const th_safetensors *file, const th_clip *m, th_param *p, bool open_clip, float *a,
                             float *b) {
     const th_desc *d = th_param_desc(p);
     th_weight_source source;
     const th_st_tensor *t;
-    int64_t shape[4] = {0}, count = th_desc_count(d);
-    TH_TRY(th_clip_weight_source(th_param_name(p), open_clip, &source));
-    int rank = file_shape(d, &source, patch, shape);
-    TH_TRY(th_safetensors_want(file, source.name, rank, shape, &t));
+    int64_t count = th_desc_count(d);
+    TH_TRY(find_tensor(file, m, p, open_clip, &source, &t));
     TH_TRY(th_st_to_f32(t, source.form == TH_PART ? source.part * count : 0, count, a));
     if (source.form == TH_AS_IS || source.form == TH_PART) return th_param_set(p, a);
-    rearrange(d, source.form, patch, a, b);
+    rearrange(d, source.form, m->config.patch_size, a, b);
     return th_param_set(p, b);
+}
+
+/* All tensors are looked at before memory is taken for any: then the file's size bounds what a config can ask for. */
+static th_status check_file(const th_safetensors *file, const th_clip *m, bool open_clip, int64_t *most) {
+    for (int64_t i = 0; i < th_params_count(m->params); i++) {
+        const th_param *p = th_params_at(m->params, i);
+        th_weight_source source;
+        const th_st_tensor *t;
+        TH_TRY(find_tensor(file, m, p, open_clip, &source, &t));
+        if (th_desc_count(th_param_desc(p)) > *most) *most = th_desc_count(th_param_desc(p));
+    }
+    return TH_OK;
 }
 
 static th_status load_params(th_clip *m, const char *dir, bool open_clip) {
     th_safetensors *file = NULL;
-    TH_TRY(th_safetensors_open(dir, NULL, &file));
     int64_t most = 0;
-    for (int64_t i = 0; i < th_params_count(m->params); i++) {
-        int64_t n = th_desc_count(th_param_desc(th_params_at(m->params, i)));
-        if (n > most) most = n;
-    }
-    float *a = th_alloc_big((size_t)most * sizeof *a), *b = th_alloc_big((size_t)most * sizeof *b);
-    th_status s = a && b ? TH_OK : th_fail_memory();
-    for (int64_t i = 0; i < th_params_count(m->params) && s == TH_OK; i++)
-        s = load_param(file, th_params_at(m->params, i), open_clip, m->config.patch_size, a, b);
+    float *a = NULL, *b = NULL;
+    TH_TRY(th_safetensors_open(dir, NULL, &file));
+    th_status status;
+    TH_GO(check_file(file, m, open_clip, &most));
+    a = th_alloc_big((size_t)most * sizeof *a);
+    b = th_alloc_big((size_t)most * sizeof *b);
+    if (!a || !b) TH_GO(th_fail_memory());
+    for (int64_t i = 0; i < th_params_count(m->params); i++)
+        TH_GO(load_param(file, m, th_params_at(m->params, i), open_clip, a, b));
+done:
     th_free_big(a, (size_t)most * sizeof *a);
     th_free_big(b, (size_t)most * sizeof *b);
     th_safetensors_close(file);
-    return s;
+    return status;
 }
 
 th_status th_clip_load(const char *dir, th_clip **out) {
