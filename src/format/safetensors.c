@@ -148,8 +148,8 @@ static int by_data(const void *a, const void *b) {
 
 /* The tensors of this file, sorted by position, must follow each other without overlap, gap or rest. */
 static th_status check_layout(parse *p) {
-    th_st_tensor *t = p->s->tensors + p->first;
     int64_t n = p->s->count - p->first;
+    th_st_tensor *t = n ? p->s->tensors + p->first : NULL;
     if (n) qsort(t, (size_t)n, sizeof *t, by_data);
     size_t end = 0;
     for (int64_t i = 0; i < n; i++) {

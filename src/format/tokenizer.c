@@ -202,6 +202,8 @@ static th_status translate(const char *file, const char *pattern, th_str *out) {
     return th_str_status(out);
 }
 
+#define PATTERN_MAX 16384 /* bytes; CLIP's has under 200 */
+
 static void *pcre_alloc(size_t n, void *user) {
     (void)user;
     return th_alloc(n, 1);
@@ -215,6 +217,7 @@ static void pcre_free(void *p, void *user) {
 static th_status compile_text(const char *file, const th_str *text, pcre2_compile_context *context, pcre2_code **out) {
     int error;
     size_t at;
+    pcre2_set_max_pattern_length(context, PATTERN_MAX);
     *out = pcre2_compile((PCRE2_SPTR)th_str_text(text), text->length, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
                          &error, &at, context);
     if (!*out && error == PCRE2_ERROR_HEAP_FAILED) return th_fail_memory();

@@ -6,6 +6,7 @@
 #include "format/unicode.h"
 
 #define TEXT_MAX ((size_t)1 << 28)
+#define MATCH_LIMIT 1000000     /* steps back that a pattern may take; CLIP's takes none */
 #define CACHED_WORD_MAX 64      /* bytes, hence also the most ids of a cached word */
 #define CACHED_WORDS_MAX 100000 /* then the cache starts anew */
 
@@ -13,6 +14,7 @@ struct th_tokenizer_work {
     const th_tokenizer *t;
     th_str mended, scratch, normal;
     pcre2_match_data *match;
+    pcre2_match_context *limits;
     th_map *cache; /* word → position in pool × 256 + number of ids */
     int32_t *pool;
     int64_t n_pool, cap_pool;
@@ -34,8 +36,10 @@ th_status th_tokenizer_work_new(const th_tokenizer *t, th_tokenizer_work **out) 
     th_str_init(&w->scratch, TEXT_MAX);
     th_str_init(&w->normal, TEXT_MAX);
     w->match = pcre2_match_data_create(1, NULL);
+    w->limits = pcre2_match_context_create(NULL);
     w->cache = th_map_new();
-    if (!w->match || !w->cache) return th_tokenizer_work_free(w), th_fail_memory();
+    if (!w->match || !w->limits || !w->cache) return th_tokenizer_work_free(w), th_fail_memory();
+    pcre2_set_match_limit(w->limits, MATCH_LIMIT);
     *out = w;
     return TH_OK;
 }
@@ -46,6 +50,7 @@ void th_tokenizer_work_free(th_tokenizer_work *w) {
     th_str_free(&w->scratch);
     th_str_free(&w->normal);
     pcre2_match_data_free(w->match);
+    pcre2_match_context_free(w->limits);
     th_map_free(w->cache);
     th_free(w->pool);
     th_free(w->symbols);
@@ -117,9 +122,9 @@ static th_status take_word(th_tokenizer_work *w, const char *word, size_t length
 static th_status find(th_tokenizer_work *w, const pcre2_code *code, const char *text, size_t n, size_t at, bool *found,
                       size_t *begin, size_t *end) {
     PCRE2_SPTR subject = (PCRE2_SPTR)text;
-    int rc = pcre2_match(code, subject, n, at, PCRE2_NO_UTF_CHECK, w->match, NULL);
+    int rc = pcre2_match(code, subject, n, at, PCRE2_NO_UTF_CHECK, w->match, w->limits);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(code, subject, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->match, NULL);
+        rc = pcre2_match(code, subject, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->match, w->limits);
     if (rc == PCRE2_ERROR_NOMEMORY) return th_fail_memory();
     if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
         char message[160] = "";
