@@ -71,6 +71,9 @@ void th_output_grad(th_graph *g, th_param *p, th_tensor *t);
  * tensors like any other, so they can be differentiated again. */
 void th_grad(th_graph *g, th_tensor *loss, int count, th_tensor *const *wrt, th_tensor **out);
 
+/* The gradients by every trainable parameter of the set, each kept in its parameter's gradient buffer. */
+void th_grad_params(th_graph *g, th_tensor *loss, const th_params *ps);
+
 /* A set of parameters, in the order they were added. */
 th_params *th_params_new(void);
 void th_params_free(th_params *ps);

@@ -2,6 +2,9 @@
 #include "cli/verb.h"
 
 #define VERBS(X)  \
+    X(embed)      \
+    X(inspect)    \
+    X(diff)       \
     X(doctor)     \
     X(list)       \
     X(completion) \

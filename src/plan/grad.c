@@ -129,3 +129,16 @@ void th_grad(th_graph *g, th_tensor *loss, int count, th_tensor *const *wrt, th_
             out[i] = th_fill(g, wrt[i]->desc, 0.0f);
     }
 }
+
+void th_grad_params(th_graph *g, th_tensor *loss, const th_params *ps) {
+    int64_t n = th_params_count(ps), count = 0;
+    th_tensor **wrt = th_alloc((size_t)n + 1, sizeof *wrt), **grad = th_alloc((size_t)n + 1, sizeof *grad);
+    if (!wrt || !grad) th_graph_fail(g, TH_E_MEMORY, "out of memory");
+    for (int64_t i = 0; i < n && !th_graph_failed(g); i++)
+        if (th_param_trainable(th_params_at(ps, i))) wrt[count++] = th_use(g, th_params_at(ps, i));
+    if (!th_graph_failed(g)) th_grad(g, loss, (int)count, wrt, grad);
+    for (int64_t i = 0, k = 0; i < n && !th_graph_failed(g); i++)
+        if (th_param_trainable(th_params_at(ps, i))) th_output_grad(g, th_params_at(ps, i), grad[k++]);
+    th_free(wrt);
+    th_free(grad);
+}

@@ -1,0 +1,196 @@
+/* theriac inspect: what is in a model's folder, and what memory it wants. */
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/number.h"
+#include "cli/frame.h"
+#include "format/safetensors.h"
+#include "theriac/clip.h"
+#include "theriac/plan.h"
+
+static const th_option options[] = {
+    TH_OPT_BOOL("tensors", false, "list every tensor"),
+    TH_OPT_INT("batch", 64, "batch for the memory that running and training want", TH_AT_LEAST(1)),
+    TH_OPT_END,
+};
+
+typedef struct {
+    int64_t count[TH_ST_DTYPE_COUNT], tensors, elements;
+    size_t bytes;
+} totals;
+
+static totals add_up(const th_safetensors *f) {
+    totals t = {.tensors = th_safetensors_count(f)};
+    for (int64_t i = 0; i < t.tensors; i++) {
+        const th_st_tensor *x = th_safetensors_at(f, i);
+        t.count[x->dtype]++;
+        t.elements += x->count;
+        t.bytes += x->bytes;
+    }
+    return t;
+}
+
+/* Memory of a CLIP model, by plans for it: to embed a batch, and to train on one in f32 with AdamW. */
+typedef struct {
+    bool known;
+    th_clip_config config;
+    double run_bytes, train_bytes;
+} needs;
+
+static th_status plan_bytes(const th_clip *m, int64_t n, bool train, double *bytes) {
+    const th_clip_config *c = th_clip_get_config(m);
+    th_graph *g = th_graph_new();
+    if (!g) return th_fail_memory();
+    th_tensor *images = th_input(g, "images", TH_DESC(TH_F32, n, c->image_size, c->image_size, 3));
+    th_tensor *ids = th_input(g, "ids", TH_DESC(TH_I32, n, c->context)),
+              *ends = th_input(g, "ends", TH_DESC(TH_I32, n));
+    th_tensor *i = th_clip_embed_images(g, m, images), *t = th_clip_embed_texts(g, m, ids, ends);
+    if (train) {
+        th_tensor *loss = th_clip_contrastive(g, i, t, th_clip_scale(g, m));
+        th_output(g, "loss", loss);
+        th_grad_params(g, loss, th_clip_params(m));
+    } else {
+        th_output(g, "i", i);
+        th_output(g, "t", t);
+    }
+    th_plan_params params;
+    th_plan_params_init(&params);
+    th_plan *p = NULL;
+    th_status s = th_plan_new(g, &params, &p);
+    th_graph_free(g);
+    if (s != TH_OK) return s;
+    th_plan_cost cost;
+    th_plan_get_cost(p, &cost);
+    double moments = train ? 2.0 * (double)cost.grad_bytes : 0;
+    *bytes = (double)(cost.tensor_bytes + cost.scratch_bytes + cost.param_bytes + cost.grad_bytes) + moments;
+    th_plan_free(p);
+    return TH_OK;
+}
+
+static th_status find_needs(const char *dir, int64_t batch, needs *n) {
+    char path[TH_PATH_MAX], other[TH_PATH_MAX];
+    TH_TRY(th_path_join(path, dir, "config.json"));
+    TH_TRY(th_path_join(other, dir, "open_clip_config.json"));
+    if (!th_path_exists(path) && !th_path_exists(other)) return TH_OK;
+    th_clip *m = NULL;
+    TH_TRY(th_clip_load_config(dir, &n->config));
+    TH_TRY(th_clip_new(&n->config, &m));
+    th_status s = plan_bytes(m, batch, false, &n->run_bytes);
+    if (s == TH_OK) s = plan_bytes(m, batch, true, &n->train_bytes);
+    th_clip_free(m);
+    n->known = s == TH_OK;
+    return s;
+}
+
+static void print_tensors(th_cli *cli, const th_safetensors *f) {
+    th_table *t = th_table_new(NULL);
+    th_table_column(t, TH_LEFT, "Tensor");
+    th_table_column(t, TH_LEFT, "Shape");
+    th_table_column(t, TH_LEFT, "Type");
+    for (int64_t i = 0; i < th_safetensors_count(f); i++) {
+        const th_st_tensor *x = th_safetensors_at(f, i);
+        char shape[TH_ST_SHAPE_TEXT];
+        th_table_cell(t, "%s", x->name);
+        th_table_cell(t, "%s", th_st_shape_text(shape, x->rank, x->shape));
+        th_table_cell(t, "%s", th_st_dtype_name(x->dtype));
+    }
+    th_cli_table(cli, t);
+    th_table_free(t);
+}
+
+static void row(th_table *t, const char *what, const char *value) {
+    th_table_cell(t, "%s", what);
+    th_table_cell(t, "%s", value);
+}
+
+static void describe_config(th_table *t, const needs *n, int64_t batch) {
+    const th_clip_config *c = &n->config;
+    char text[160], bytes[TH_NUMBER_TEXT];
+    snprintf(text, sizeof text, "%lld px in patches of %lld, width %lld, %lld layers, %lld heads, %s",
+             (long long)c->image_size, (long long)c->patch_size, (long long)c->vision.width,
+             (long long)c->vision.layers, (long long)c->vision.heads, c->vision.quick_gelu ? "quick_gelu" : "gelu");
+    row(t, "Image tower", text);
+    snprintf(text, sizeof text, "%lld tokens of %lld, width %lld, %lld layers, %lld heads, %s", (long long)c->context,
+             (long long)c->vocab_size, (long long)c->text.width, (long long)c->text.layers, (long long)c->text.heads,
+             c->text.quick_gelu ? "quick_gelu" : "gelu");
+    row(t, "Text tower", text);
+    th_human_bytes(bytes, n->run_bytes);
+    snprintf(text, sizeof text, "%s for a batch of %lld", bytes, (long long)batch);
+    row(t, "Memory to embed", text);
+    th_human_bytes(bytes, n->train_bytes);
+    snprintf(text, sizeof text, "%s for a batch of %lld, f32, AdamW; less with a memory budget", bytes,
+             (long long)batch);
+    row(t, "Memory to train", text);
+}
+
+static void print(th_cli *cli, const th_safetensors *f, const needs *n, int64_t batch) {
+    totals sum = add_up(f);
+    char text[160], number[TH_NUMBER_TEXT];
+    th_table *t = th_table_new(NULL);
+    th_table_column(t, TH_LEFT, "");
+    th_table_column(t, TH_LEFT, "");
+    th_human_count(number, (double)sum.elements);
+    snprintf(text, sizeof text, "%s in %lld tensors", number, (long long)sum.tensors);
+    row(t, "Parameters", text);
+    text[0] = '\0';
+    for (int d = 0; d < TH_ST_DTYPE_COUNT; d++)
+        if (sum.count[d])
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s: %lld", *text ? ", " : "",
+                     th_st_dtype_name((th_st_dtype)d), (long long)sum.count[d]);
+    row(t, "Types", text);
+    th_human_bytes(number, (double)sum.bytes);
+    row(t, "Size", number);
+    if (n->known) describe_config(t, n, batch);
+    th_cli_table(cli, t);
+    th_table_free(t);
+    if (th_get_bool(cli->options, "tensors")) print_tensors(cli, f);
+}
+
+static json_t *tensor_json(const th_st_tensor *x) {
+    json_t *shape = json_array();
+    for (int k = 0; k < x->rank; k++) json_array_append_new(shape, json_integer(x->shape[k]));
+    return json_pack("{s:s, s:o, s:s}", "name", x->name, "shape", shape, "dtype", th_st_dtype_name(x->dtype));
+}
+
+static void print_json(th_cli *cli, const th_safetensors *f, const needs *n, int64_t batch) {
+    totals sum = add_up(f);
+    json_t *tensors = json_array();
+    for (int64_t i = 0; i < sum.tensors; i++) json_array_append_new(tensors, tensor_json(th_safetensors_at(f, i)));
+    json_t *j = json_pack("{s:I, s:I, s:o}", "parameters", (json_int_t)sum.elements, "bytes", (json_int_t)sum.bytes,
+                          "tensors", tensors);
+    if (n->known) {
+        json_object_set_new(j, "batch", json_integer(batch));
+        json_object_set_new(j, "bytes_to_embed", json_integer((json_int_t)n->run_bytes));
+        json_object_set_new(j, "bytes_to_train", json_integer((json_int_t)n->train_bytes));
+    }
+    th_cli_json(cli, j);
+}
+
+static th_status run(th_cli *cli) {
+    const char *dir = cli->args.items[0];
+    int64_t batch = th_get_i64(cli->options, "batch");
+    th_safetensors *f = NULL;
+    needs n = {0};
+    TH_TRY(th_safetensors_open(dir, NULL, &f));
+    th_status s = th_path_is_dir(dir) ? find_needs(dir, batch, &n) : TH_OK;
+    if (s == TH_OK) {
+        if (cli->json)
+            print_json(cli, f, &n, batch);
+        else
+            print(cli, f, &n, batch);
+    }
+    th_safetensors_close(f);
+    return s;
+}
+
+const th_verb th_verb_inspect = {
+    .name = "inspect",
+    .summary = "show what is in a model's folder and what memory it wants",
+    .usage = "DIR",
+    .least_args = 1,
+    .most_args = 1,
+    .examples = "theriac inspect models/fashion-clip --tensors",
+    .groups = {{"Inspecting", options}},
+    .run = run,
+};
