@@ -1,6 +1,7 @@
 /* CLIP's tokenizer: byte-level BPE, ids as transformers' CLIPTokenizerFast gives them. Known differences: characters
  * that Unicode assigned after the installed PCRE2 and utf8proc (14 and 15 on Debian 12) count as neither letters nor
- * digits and keep their case. */
+ * digits and keep their case; and combining marks that are younger than the tables of Hugging Face's normaliser (about
+ * Unicode 9) are put in canonical order here, and not there. */
 #ifndef TH_FORMAT_TOKENIZER_H
 #define TH_FORMAT_TOKENIZER_H
 
