@@ -35,6 +35,7 @@ typedef struct {
  * met, or with a kernel's error. The graph may be freed afterwards; the parameters must outlive the plan. */
 th_status th_plan_new(const th_graph *g, const th_plan_params *params, th_plan **out);
 void th_plan_free(th_plan *p);
+int th_plan_threads(const th_plan *p);
 void th_plan_get_cost(const th_plan *p, th_plan_cost *cost);
 
 /* Allocates the block, the parameters' copies and their gradients. The first run does it too. */

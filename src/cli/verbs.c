@@ -5,6 +5,7 @@
     X(embed)      \
     X(inspect)    \
     X(diff)       \
+    X(bench)      \
     X(doctor)     \
     X(list)       \
     X(completion) \

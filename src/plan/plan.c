@@ -251,4 +251,5 @@ void th_plan_free(th_plan *p) {
     th_free(p);
 }
 
+int th_plan_threads(const th_plan *p) { return p->threads; }
 void th_plan_get_cost(const th_plan *p, th_plan_cost *cost) { *cost = p->cost; }

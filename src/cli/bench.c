@@ -1,0 +1,222 @@
+/* theriac bench: how close to the machine's limit a training step runs, and what memory it takes against what was
+ * planned. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/number.h"
+#include "cli/frame.h"
+#include "theriac/clip.h"
+#include "theriac/ops.h"
+#include "theriac/plan.h"
+#include "train/optimizer.h"
+
+static const th_option options[] = {
+    TH_OPT_INT("batch", 64, "pairs in a batch", TH_AT_LEAST(2)),
+    TH_OPT_CHOICE("dtype", "f32|bf16", "f32", "what products are computed in"),
+    TH_OPT_INT("repeat", 3, "steps that are timed; the best counts", TH_AT_LEAST(1)),
+    TH_OPT_INT("threads", 0, "threads; 0: all", TH_AT_LEAST(0)),
+    TH_OPT_SIZE("memory", 0, "budget for activations; 0: none"),
+    TH_OPT_BOOL("profile", false, "show the time of each kind of operation"),
+    TH_OPT_END,
+};
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* This process' anonymous memory that is in use now. */
+static size_t anonymous_bytes(void) {
+    size_t kib = 0;
+    FILE *f = fopen("/proc/self/smaps_rollup", "re");
+    char line[256];
+    while (f && fgets(line, sizeof line, f)) (void)sscanf(line, "Anonymous: %zu kB", &kib);
+    if (f) fclose(f);
+    return kib << 10;
+}
+
+/* A square product as a plan of its own: what the machine can do at best in this dtype. */
+#define PEAK_SIDE 2048
+static th_status peak_plan(const th_plan_params *params, th_plan **out) {
+    th_graph *g = th_graph_new();
+    if (!g) return th_fail_memory();
+    th_tensor *a = th_input(g, "a", TH_DESC(TH_F32, PEAK_SIDE, PEAK_SIDE));
+    th_tensor *b = th_input(g, "b", TH_DESC(TH_F32, PEAK_SIDE, PEAK_SIDE));
+    th_output(g, "y", th_matmul(g, a, b, false, false));
+    th_status s = th_plan_new(g, params, out);
+    th_graph_free(g);
+    return s;
+}
+
+typedef struct {
+    th_clip *model;
+    th_plan *step, *peak;
+    th_optimizer *optimizer;
+    int threads;
+    double seconds, gflops, peak_gflops;
+    size_t planned, used;
+    th_plan_cost cost;
+} work;
+
+static th_status make_step(th_cli *cli, work *w, const th_plan_params *params) {
+    const th_clip_config *c = th_clip_get_config(w->model);
+    int64_t n = th_get_i64(cli->options, "batch");
+    th_graph *g = th_graph_new();
+    if (!g) return th_fail_memory();
+    th_tensor *images = th_input(g, "images", TH_DESC(TH_F32, n, c->image_size, c->image_size, 3));
+    th_tensor *ids = th_input(g, "ids", TH_DESC(TH_I32, n, c->context)),
+              *ends = th_input(g, "ends", TH_DESC(TH_I32, n));
+    th_tensor *i = th_clip_embed_images(g, w->model, images), *t = th_clip_embed_texts(g, w->model, ids, ends);
+    th_tensor *loss = th_clip_contrastive(g, i, t, th_clip_scale(g, w->model));
+    th_output(g, "loss", loss);
+    th_grad_params(g, loss, th_clip_params(w->model));
+    th_status s = th_plan_new(g, params, &w->step);
+    th_graph_free(g);
+    if (s != TH_OK) return s;
+    th_adamw_params adamw;
+    th_adamw_params_init(&adamw);
+    TH_TRY(th_optimizer_new(th_clip_params(w->model), &adamw, NULL, &w->optimizer));
+    th_plan_get_cost(w->step, &w->cost);
+    w->planned = w->cost.tensor_bytes + w->cost.scratch_bytes + w->cost.param_bytes + w->cost.grad_bytes +
+                 th_optimizer_bytes(w->optimizer);
+    return TH_OK;
+}
+
+/* Numbers of no meaning, but of the right size. */
+static void fill(work *w, int64_t n) {
+    const th_clip_config *c = th_clip_get_config(w->model);
+    float *images = th_plan_input(w->step, "images");
+    int32_t *ids = th_plan_input(w->step, "ids"), *ends = th_plan_input(w->step, "ends");
+    for (int64_t k = 0; k < n * c->image_size * c->image_size * 3; k++)
+        images[k] = (float)(k * 7919 % 1000) / 500.0f - 1.0f;
+    for (int64_t k = 0; k < n * c->context; k++) ids[k] = (int32_t)(k * 31 % c->vocab_size);
+    for (int64_t k = 0; k < n; k++) ends[k] = (int32_t)((k + 1) * c->context - 1);
+}
+
+static th_status one_step(work *w, double *seconds) {
+    double begin = now();
+    TH_TRY(th_plan_run(w->step, 0, 0));
+    TH_TRY(th_optimizer_step(w->optimizer, 1e-5f, w->threads, NULL));
+    *seconds = now() - begin;
+    return TH_OK;
+}
+
+static th_status best_peak(work *w) {
+    const double flops = 2.0 * PEAK_SIDE * PEAK_SIDE * PEAK_SIDE;
+    for (int i = 0; i < 5; i++) {
+        double begin = now();
+        TH_TRY(th_plan_run(w->peak, 0, 0));
+        double rate = flops / (now() - begin) * 1e-9;
+        if (rate > w->peak_gflops) w->peak_gflops = rate;
+    }
+    return TH_OK;
+}
+
+static th_status measure(th_cli *cli, work *w) {
+    double seconds;
+    int64_t repeat = th_get_i64(cli->options, "repeat");
+    fill(w, th_get_i64(cli->options, "batch"));
+    TH_TRY(one_step(w, &seconds)); /* first touches of memory are no part of a step */
+    w->used = anonymous_bytes();
+    th_plan_profile(w->step, th_get_bool(cli->options, "profile"));
+    for (int64_t i = 0; i < repeat; i++) {
+        if (th_stopped(&cli->watch)) return th_fail(TH_E_INTERRUPTED, "stopped");
+        TH_TRY(best_peak(w));
+        TH_TRY(one_step(w, &seconds));
+        if (i == 0 || seconds < w->seconds) w->seconds = seconds;
+        th_report(&cli->watch, "steps", i + 1, repeat, NULL);
+    }
+    TH_TRY(best_peak(w));
+    w->gflops = w->cost.flops / w->seconds * 1e-9;
+    return TH_OK;
+}
+
+static void print_profile(th_cli *cli, const work *w) {
+    th_profile_row rows[64];
+    int n = th_plan_profile_rows(w->step, rows, 64);
+    double total = 0;
+    for (int i = 0; i < n; i++) total += rows[i].seconds;
+    th_table *t = th_table_new("Time by operation");
+    th_table_column(t, TH_LEFT, "Operation");
+    th_table_column(t, TH_RIGHT, "Runs");
+    th_table_column(t, TH_RIGHT, "% of time");
+    th_table_column(t, TH_RIGHT, "GFLOP/s");
+    th_table_column(t, TH_RIGHT, "GB/s");
+    for (int i = 0; i < n; i++) {
+        th_table_cell(t, "%s", rows[i].op);
+        th_table_cell(t, "%lld", (long long)rows[i].count);
+        th_table_number(t, 100 * rows[i].seconds / total, 2);
+        th_table_number(t, rows[i].flops / rows[i].seconds * 1e-9, 1);
+        th_table_number(t, rows[i].bytes / rows[i].seconds * 1e-9, 1);
+    }
+    th_cli_table(cli, t);
+    th_table_free(t);
+}
+
+static void print(th_cli *cli, const work *w) {
+    char planned[TH_NUMBER_TEXT], used[TH_NUMBER_TEXT], seconds[TH_NUMBER_TEXT];
+    th_human_bytes(planned, (double)w->planned);
+    th_human_bytes(used, (double)w->used);
+    th_human_seconds(seconds, w->seconds);
+    th_str_printf(&cli->out, "%s a step, %.0f GFLOP/s: %.1f %% of the %.0f that a product of %d reaches here\n",
+                  seconds, w->gflops, 100 * w->gflops / w->peak_gflops, w->peak_gflops, PEAK_SIDE);
+    th_str_printf(&cli->out, "memory: planned %s, used %s\n", planned, used);
+    if (th_get_bool(cli->options, "profile")) print_profile(cli, w);
+}
+
+static th_status bench_step(th_cli *cli, work *w) {
+    th_clip_config config;
+    th_plan_params params;
+    TH_TRY(th_clip_config_named(cli->args.items[0], &config));
+    TH_TRY(th_clip_new(&config, &w->model));
+    TH_TRY(th_clip_randomize(w->model, 0));
+    th_plan_params_init(&params);
+    params.compute = th_get_choice(cli->options, "dtype") ? TH_BF16 : TH_F32;
+    params.threads = (int)th_get_i64(cli->options, "threads");
+    TH_TRY(peak_plan(&params, &w->peak));
+    params.memory_budget = (size_t)th_get_i64(cli->options, "memory");
+    TH_TRY(make_step(cli, w, &params));
+    w->threads = th_plan_threads(w->step);
+    TH_TRY(measure(cli, w));
+    if (cli->json)
+        th_cli_json(cli, json_pack("{s:f, s:f, s:f, s:f, s:I, s:I}", "seconds", w->seconds, "gflops", w->gflops,
+                                   "peak_gflops", w->peak_gflops, "share", w->gflops / w->peak_gflops, "planned_bytes",
+                                   (json_int_t)w->planned, "peak_bytes", (json_int_t)w->used));
+    else
+        print(cli, w);
+    return TH_OK;
+}
+
+static th_status run(th_cli *cli) {
+    work w = {0};
+    th_status s = bench_step(cli, &w);
+    th_optimizer_free(w.optimizer);
+    th_plan_free(w.step);
+    th_plan_free(w.peak);
+    th_clip_free(w.model);
+    return s;
+}
+
+static bool method(int64_t i, th_cli_method *out) {
+    *out = (th_cli_method){.name = "step", .summary = "a whole training step of a known model, optimizer included"};
+    return i == 0;
+}
+
+const th_verb th_verb_bench = {
+    .name = "bench",
+    .summary = "measure speed and memory against the machine's limits",
+    .usage = "MODEL",
+    .about = "MODEL is clip-vit-b32, clip-vit-b16 or clip-vit-l14. The step's work is counted without recomputation, "
+             "and held "
+             "against the best of products of 2048 that run between the steps.",
+    .examples = "theriac bench step clip-vit-b32 --batch 64 --dtype bf16",
+    .groups = {{"Measuring", options}},
+    .method = method,
+    .least_args = 1,
+    .most_args = 1,
+    .run = run,
+};
