@@ -11,8 +11,8 @@
 #define COLUMNS_MAX 4096
 #define SHOWN 40 /* bytes of a name in a message */
 
-void th_table_params_init(th_table_params *p, const char *path) {
-    *p = (th_table_params){.separator = path && th_path_ends(path, ".csv") ? ',' : '\t',
+void th_sheet_params_init(th_sheet_params *p, const char *path) {
+    *p = (th_sheet_params){.separator = path && th_path_ends(path, ".csv") ? ',' : '\t',
                            .header = true,
                            .quotes = true,
                            .bytes_max = (size_t)8 << 30};
@@ -121,7 +121,7 @@ static th_status check_bytes(const char *bytes, size_t n) {
     return th_fail(TH_E_INPUT, "line %lld: holds a NUL byte; a table is text in UTF-8", (long long)line);
 }
 
-static th_status fill(char *bytes, size_t n, const th_table_params *params, grid *g) {
+static th_status fill(char *bytes, size_t n, const th_sheet_params *params, grid *g) {
     if (strchr("\"\r\n", params->separator)) /* finds NUL, too */
         return th_fail(TH_E_USAGE, "a separator must not be a quote or the end of a line");
     TH_TRY(check_bytes(bytes, n));
@@ -133,7 +133,7 @@ static th_status fill(char *bytes, size_t n, const th_table_params *params, grid
 }
 
 /* Takes bytes over. */
-static th_status build(char *bytes, size_t n, const th_table_params *params, th_table *out) {
+static th_status build(char *bytes, size_t n, const th_sheet_params *params, th_sheet *out) {
     grid g = {0};
     th_status s = fill(bytes, n, params, &g);
     if (s != TH_OK) {
@@ -142,7 +142,7 @@ static th_status build(char *bytes, size_t n, const th_table_params *params, th_
         th_free(bytes);
         return s;
     }
-    *out = (th_table){.columns = (int)g.columns, .rows = g.rows, .cells = g.cells, .lines = g.lines, .bytes = bytes};
+    *out = (th_sheet){.columns = (int)g.columns, .rows = g.rows, .cells = g.cells, .lines = g.lines, .bytes = bytes};
     if (params->header) {
         out->names = g.cells;
         out->cells += g.columns;
@@ -152,42 +152,42 @@ static th_status build(char *bytes, size_t n, const th_table_params *params, th_
     return TH_OK;
 }
 
-th_status th_table_read(const char *path, const th_table_params *params, th_table *out) {
-    *out = (th_table){0};
-    th_table_params defaults;
-    th_table_params_init(&defaults, path);
+th_status th_sheet_read(const char *path, const th_sheet_params *params, th_sheet *out) {
+    *out = (th_sheet){0};
+    th_sheet_params defaults;
+    th_sheet_params_init(&defaults, path);
     if (!params) params = &defaults;
     th_bytes file;
     TH_TRY(th_file_read(path, params->bytes_max, &file));
     return th_fail_in(build(file.data, file.length, params, out), "%s", path);
 }
 
-th_status th_table_parse(const void *bytes, size_t n, const th_table_params *params, th_table *out) {
-    *out = (th_table){0};
-    th_table_params defaults;
-    th_table_params_init(&defaults, NULL);
+th_status th_sheet_parse(const void *bytes, size_t n, const th_sheet_params *params, th_sheet *out) {
+    *out = (th_sheet){0};
+    th_sheet_params defaults;
+    th_sheet_params_init(&defaults, NULL);
     char *copy = th_alloc(n + 1, 1);
     if (!copy) return th_fail_memory();
     if (n) memcpy(copy, bytes, n);
     return build(copy, n, params ? params : &defaults, out);
 }
 
-void th_table_free(th_table *t) {
+void th_sheet_free(th_sheet *t) {
     bool header = t->names != NULL;
     th_free(header ? t->names : t->cells);
     th_free(header ? t->lines - 1 : t->lines);
     th_free(t->bytes);
-    *t = (th_table){0};
+    *t = (th_sheet){0};
 }
 
-int th_table_column(const th_table *t, const char *name) {
+int th_sheet_column(const th_sheet *t, const char *name) {
     for (int i = 0; t->names && i < t->columns; i++)
         if (!strcmp(t->names[i], name)) return i;
     return -1;
 }
 
-th_status th_table_need(const th_table *t, const char *name, int *column) {
-    *column = th_table_column(t, name);
+th_status th_sheet_need(const th_sheet *t, const char *name, int *column) {
+    *column = th_sheet_column(t, name);
     if (*column >= 0) return TH_OK;
     if (!t->names) return th_fail(TH_E_INPUT, "has no header, so no column '%s'", name);
     th_str list;
@@ -199,13 +199,13 @@ th_status th_table_need(const th_table *t, const char *name, int *column) {
     return s;
 }
 
-struct th_table_writer {
+struct th_sheet_writer {
     th_writer *file;
     int columns;
     char separator;
 };
 
-static void write_cell(th_table_writer *w, const char *cell) {
+static void write_cell(th_sheet_writer *w, const char *cell) {
     char special[] = {'"', '\r', '\n', w->separator, '\0'};
     bool quote = cell[strcspn(cell, special)] || (w->columns == 1 && !*cell) || !strncmp(cell, "\xef\xbb\xbf", 3);
     if (!quote) {
@@ -223,7 +223,7 @@ static void write_cell(th_table_writer *w, const char *cell) {
     th_writer_add(w->file, "\"", 1);
 }
 
-void th_table_writer_row(th_table_writer *w, const char *const *cells) {
+void th_sheet_writer_row(th_sheet_writer *w, const char *const *cells) {
     for (int i = 0; i < w->columns; i++) {
         if (i) th_writer_add(w->file, &w->separator, 1);
         write_cell(w, cells[i]);
@@ -231,29 +231,29 @@ void th_table_writer_row(th_table_writer *w, const char *const *cells) {
     th_writer_add(w->file, "\n", 1);
 }
 
-th_status th_table_writer_open(const char *path, char separator, int columns, const char *const *names,
-                               th_table_writer **out) {
+th_status th_sheet_writer_open(const char *path, char separator, int columns, const char *const *names,
+                               th_sheet_writer **out) {
     if (strchr("\"\r\n", separator) || columns < 1)
         return th_fail(TH_E_USAGE, "%s: a table needs a column, and a separator that is no quote or end of a line",
                        path);
-    th_table_writer *w = th_alloc(1, sizeof *w);
+    th_sheet_writer *w = th_alloc(1, sizeof *w);
     if (!w) return th_fail_memory();
     w->columns = columns;
     w->separator = separator;
     th_status s = th_writer_open(path, &w->file);
     if (s != TH_OK) return th_free(w), s;
-    if (names) th_table_writer_row(w, names);
+    if (names) th_sheet_writer_row(w, names);
     *out = w;
     return TH_OK;
 }
 
-th_status th_table_writer_commit(th_table_writer *w) {
+th_status th_sheet_writer_commit(th_sheet_writer *w) {
     th_status s = th_writer_commit(w->file);
     th_free(w);
     return s;
 }
 
-void th_table_writer_abort(th_table_writer *w) {
+void th_sheet_writer_abort(th_sheet_writer *w) {
     if (!w) return;
     th_writer_abort(w->file);
     th_free(w);

@@ -9,9 +9,9 @@ typedef struct {
     bool header;    /* the first row names the columns; true */
     bool quotes;    /* a cell that begins with " is quoted as in RFC 4180; true. False: " is a character like others */
     size_t bytes_max; /* of the file; 8 GiB */
-} th_table_params;
+} th_sheet_params;
 /* The separator is a comma where path ends in .csv, else a tab; path may be NULL. */
-void th_table_params_init(th_table_params *p, const char *path);
+void th_sheet_params_init(th_sheet_params *p, const char *path);
 
 /* The whole file in memory; the cells are strings inside it, with their quotes taken off. Lines may end in LF, CRLF or
  * CR; empty lines are passed over; a byte-order mark is dropped; NUL bytes are refused, other bytes are not looked at.
@@ -23,28 +23,28 @@ typedef struct {
     const char **cells; /* [rows, columns] */
     int64_t *lines;     /* [rows]: the line of the file where the row begins, from 1 */
     char *bytes;
-} th_table;
+} th_sheet;
 
-/* Every row must have as many cells as the first. Free with th_table_free; after an error there is nothing to free. */
-th_status th_table_read(const char *path, const th_table_params *params, th_table *out);
+/* Every row must have as many cells as the first. Free with th_sheet_free; after an error there is nothing to free. */
+th_status th_sheet_read(const char *path, const th_sheet_params *params, th_sheet *out);
 /* The same from memory; messages come without a file's name. */
-th_status th_table_parse(const void *bytes, size_t n, const th_table_params *params, th_table *out);
-void th_table_free(th_table *t);
+th_status th_sheet_parse(const void *bytes, size_t n, const th_sheet_params *params, th_sheet *out);
+void th_sheet_free(th_sheet *t);
 
-static inline const char *th_table_cell(const th_table *t, int64_t row, int column) {
+static inline const char *th_sheet_cell(const th_sheet *t, int64_t row, int column) {
     return t->cells[row * t->columns + column];
 }
 /* The column of this name, −1 if there is none. */
-int th_table_column(const th_table *t, const char *name);
+int th_sheet_column(const th_sheet *t, const char *name);
 /* The same, but a missing column is an error that says which ones there are. */
-th_status th_table_need(const th_table *t, const char *name, int *column);
+th_status th_sheet_need(const th_sheet *t, const char *name, int *column);
 
 /* Writing: cells are quoted where they must be; lines end in LF. The file gets its name on commit. */
-typedef struct th_table_writer th_table_writer;
-th_status th_table_writer_open(const char *path, char separator, int columns, const char *const *names,
-                               th_table_writer **out);
-void th_table_writer_row(th_table_writer *w, const char *const *cells); /* [columns]; errors stick until commit */
-th_status th_table_writer_commit(th_table_writer *w);                   /* frees w */
-void th_table_writer_abort(th_table_writer *w);                         /* frees w; NULL is allowed */
+typedef struct th_sheet_writer th_sheet_writer;
+th_status th_sheet_writer_open(const char *path, char separator, int columns, const char *const *names,
+                               th_sheet_writer **out);
+void th_sheet_writer_row(th_sheet_writer *w, const char *const *cells); /* [columns]; errors stick until commit */
+th_status th_sheet_writer_commit(th_sheet_writer *w);                   /* frees w */
+void th_sheet_writer_abort(th_sheet_writer *w);                         /* frees w; NULL is allowed */
 
 #endif
