@@ -74,6 +74,10 @@ void th_print_f64(char out[TH_NUMBER_TEXT], double v) {
         strcpy(out, "nan");
         return;
     }
+    if (fabs(v) < 1e15 && v == floor(v)) { /* "20", where %g would say "2e+01" */
+        print(out, "%.0f", v);
+        return;
+    }
     for (int digits = 1; digits <= 17; digits++) {
         print(out, "%.*g", digits, v);
         double back;

@@ -61,13 +61,16 @@ static const char *difference(json_t *a, json_t *b) {
 static th_status compare(const char *file, const char *what, json_t *was, json_t *is) {
     const char *key = difference(was, is);
     if (!key) return TH_OK;
-    char *a = json_dumps(json_object_get(was, key), JSON_ENCODE_ANY | JSON_COMPACT);
-    char *b = json_dumps(json_object_get(is, key), JSON_ENCODE_ANY | JSON_COMPACT);
+    th_str a, b;
+    th_str_init(&a, 256), th_str_init(&b, 256);
+    json_t *x = json_object_get(was, key), *y = json_object_get(is, key);
+    if (x) (void)th_json_text(x, 0, &a);
+    if (y) (void)th_json_text(y, 0, &b);
     th_status s =
         th_fail(TH_E_USAGE, "%s: the run was made with %s '%s' = %.80s, now it is %.80s: resume with the same", file,
-                what, key, a ? a : "none", b ? b : "none");
-    free(a);
-    free(b);
+                what, key, x ? th_str_text(&a) : "none", y ? th_str_text(&b) : "none");
+    th_str_free(&a);
+    th_str_free(&b);
     return s;
 }
 
