@@ -28,10 +28,10 @@ static bool has_word(const char *line, const char *word) {
 static void read_line(th_machine *m, const char *line, char core[64], th_map *cores) {
     const char *v;
     if ((v = value_of(line, "model name"))) snprintf(m->cpu, sizeof m->cpu, "%.*s", (int)strcspn(v, "\n"), v);
-    if ((v = value_of(line, "physical id"))) snprintf(core, 32, "%d", atoi(v));
+    if ((v = value_of(line, "physical id"))) snprintf(core, 32, "%ld", strtol(v, NULL, 10));
     if ((v = value_of(line, "core id"))) {
         size_t n = strlen(core);
-        snprintf(core + n, 64 - n, "/%d", atoi(v));
+        snprintf(core + n, 64 - n, "/%ld", strtol(v, NULL, 10));
         th_map_set(cores, core, strlen(core), 1);
     }
     if ((v = value_of(line, "flags"))) {

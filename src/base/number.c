@@ -71,7 +71,7 @@ bool th_parse_size(const char *text, int64_t *out) {
 
 void th_print_f64(char out[TH_NUMBER_TEXT], double v) {
     if (isnan(v)) {
-        strcpy(out, "nan");
+        print(out, "nan");
         return;
     }
     if (fabs(v) < 1e15 && v == floor(v)) { /* "20", where %g would say "2e+01" */
@@ -87,7 +87,7 @@ void th_print_f64(char out[TH_NUMBER_TEXT], double v) {
 
 void th_print_fixed(char out[TH_NUMBER_TEXT], double v, int digits) {
     if (!isfinite(v)) {
-        strcpy(out, "–");
+        print(out, "–");
         return;
     }
     print(out, "%.*f", digits, v);
@@ -105,7 +105,7 @@ void th_print_size(char out[TH_NUMBER_TEXT], int64_t bytes) {
 /* v over the largest power of base below it, to two digits after the point where there is room: 9.99, 99.9, 999. */
 static void human(char out[TH_NUMBER_TEXT], double v, double base, const char *const *units, int count) {
     if (!isfinite(v)) {
-        strcpy(out, "–");
+        print(out, "–");
         return;
     }
     int unit = 0;
@@ -136,11 +136,11 @@ void th_human_bytes(char out[TH_NUMBER_TEXT], double v) {
 void th_human_seconds(char out[TH_NUMBER_TEXT], double v) {
     static const char *const small[] = {"ns", "µs", "ms", "s"};
     if (!isfinite(v) || v < 0 || v > 1e15) {
-        strcpy(out, "–");
+        print(out, "–");
     } else if (v < 59.95) {
         double ns = v * 1e9;
         human(out, v == 0 ? 0 : ns, 1000, small, 4);
-        if (v == 0) strcpy(out, "0 s");
+        if (v == 0) print(out, "0 s");
     } else if (v < 3599.5) {
         int s = (int)(v + 0.5);
         print(out, s % 60 ? "%d min %d s" : "%d min", s / 60, s % 60);

@@ -20,12 +20,13 @@ static void power_label(double v, char out[TH_TICK_LABEL]) {
     int exponent = (int)floor(log10(fabs(v)) + 1e-9);
     double mantissa = v / pow(10, exponent);
     char factor[TH_NUMBER_TEXT] = "", power[12];
+    const char *times = "";
     if (fabs(mantissa - 1) > 1e-6) {
         th_print_fixed(factor, mantissa, fabs(mantissa - round(mantissa)) < 1e-6 ? 0 : 1);
-        strcat(factor, "×");
+        times = "×";
     }
     snprintf(power, sizeof power, "%d", exponent < 0 ? -exponent : exponent);
-    int n = snprintf(out, TH_TICK_LABEL, "%.12s10%s", factor, exponent < 0 ? "⁻" : "");
+    int n = snprintf(out, TH_TICK_LABEL, "%.12s%s10%s", factor, times, exponent < 0 ? "⁻" : "");
     for (const char *p = power; *p && n < TH_TICK_LABEL - 4; p++)
         n += snprintf(out + n, (size_t)(TH_TICK_LABEL - n), "%s", digits[*p - '0']);
 }
@@ -53,7 +54,8 @@ void th_axis_label(const th_axis *a, double v, double step, char out[TH_TICK_LAB
         th_print_fixed(text, v, digits_for(step));
         snprintf(out, TH_TICK_LABEL, "%.24s", text);
     }
-    if (a->percent) strcat(out, " %");
+    size_t n = strlen(out);
+    if (a->percent) snprintf(out + n, TH_TICK_LABEL - n, " %%");
 }
 
 static double round_step(double rough) {
