@@ -9,9 +9,14 @@
 /* Sums of squares are made by blocks of this many elements, in order, so that they do not depend on the threads. */
 #define BLOCK 16384
 
+/* Beyond it squares of gradients overflow f32, and second moments would stay infinite for good. */
+#define LARGEST_NORM 1e19
+
 typedef struct {
     th_param *param;
-    float *first, *second;
+    float *first, *second; /* lie in `home`, each of `bytes`; NULL until the first step */
+    th_layout home;
+    size_t bytes;
     bool decays;
 } slot;
 
@@ -42,12 +47,15 @@ th_status th_optimizer_new(th_params *params, const th_adamw_params *p, bool (*d
 
 static size_t moment_bytes(const slot *s) { return (size_t)th_param_elements(s->param) * sizeof(float); }
 
+static void free_moments(slot *s) {
+    th_free_big(s->first, s->bytes);
+    th_free_big(s->second, s->bytes);
+    s->first = s->second = NULL;
+}
+
 void th_optimizer_free(th_optimizer *o) {
     if (!o) return;
-    for (int64_t i = 0; i < o->n_slots; i++) {
-        th_free_big(o->slots[i].first, moment_bytes(&o->slots[i]));
-        th_free_big(o->slots[i].second, moment_bytes(&o->slots[i]));
-    }
+    for (int64_t i = 0; i < o->n_slots; i++) free_moments(&o->slots[i]);
     th_free(o->slots);
     th_free(o);
 }
@@ -58,14 +66,28 @@ size_t th_optimizer_bytes(const th_optimizer *o) {
     return bytes;
 }
 
+static th_status move_moment(const slot *from, const float *src, const slot *to, float *dst) {
+    const th_layout *a = &from->home, *b = &to->home;
+    return (a->move ? a : b)->move(&to->param->desc, a->move ? a : NULL, TH_F32, src, b->move ? b : NULL, TH_F32, dst);
+}
+
+/* Zeroed moments in the parameter's home; those that are there follow it, as a plan made after a checkpoint was read
+ * may have moved it. */
 static th_status allocate(slot *s) {
-    if (s->first) return TH_OK;
-    size_t bytes = moment_bytes(s);
-    s->first = th_alloc_big(bytes);
-    s->second = th_alloc_big(bytes);
-    if (!s->first || !s->second) return th_fail_memory();
-    memset(s->first, 0, bytes);
-    memset(s->second, 0, bytes);
+    if (s->first && th_layout_same(&s->home, &s->param->home)) return TH_OK;
+    slot new = {.param = s->param, .home = s->param->home, .bytes = moment_bytes(s), .decays = s->decays};
+    new.first = th_alloc_big(new.bytes);
+    new.second = th_alloc_big(new.bytes);
+    th_status status = new.first &&new.second ? TH_OK : th_fail_memory();
+    if (status == TH_OK) {
+        memset(new.first, 0, new.bytes);
+        memset(new.second, 0, new.bytes);
+    }
+    if (status == TH_OK && s->first) status = move_moment(s, s->first, &new, new.first);
+    if (status == TH_OK && s->first) status = move_moment(s, s->second, &new, new.second);
+    if (status != TH_OK) return free_moments(&new), status;
+    free_moments(s);
+    *s = new;
     return TH_OK;
 }
 
@@ -146,7 +168,7 @@ th_status th_optimizer_step(th_optimizer *o, float lr, int threads, double *norm
     }
     total = sqrt(total);
     if (norm) *norm = total;
-    if (!isfinite(total)) return th_fail(TH_E_INPUT, "the gradient is not finite: the training has diverged");
+    if (!(total < LARGEST_NORM)) return th_fail(TH_E_INPUT, "the gradient is not finite: the training has diverged");
     o->steps++;
     const th_adamw_params *p = &o->p;
     step_constants c = {
