@@ -136,6 +136,10 @@ static inline double distance(const float *x, const float *y, int64_t n) {
     return sqrt(s);
 }
 
+/* What weight decay is for. */
+static inline bool has_two_dimensions(const th_param *p) { return th_param_desc(p)->rank >= 2; }
+
+/* A key bias: its gradient is zero plus noise. */
 static inline bool is_noise(const char *name) { return strstr(name, "k_proj.bias") != NULL; }
 
 #endif
