@@ -32,4 +32,7 @@
             fail_msg("%s: the message is \"%s\", without \"%s\"", #call, th_error_message(), (text)); \
     } while (0)
 
+/* Ends this test as skipped, with a line that says why: `make check` repeats it in its summary. */
+#define skip_because(...) (print_message("skipped: " __VA_ARGS__), print_message("\n"), skip())
+
 #endif

@@ -215,10 +215,8 @@ static void progress_is_for_terminals(void **state) {
     assert_int_equal(run_main("work"), 0);
     assert_string_equal(said, "a note\ndone\n");
     double began = seconds();
-    if (run_on_terminal("", (const char *const[]){"theriac", "work", NULL}) < 0) {
-        print_message("no pseudo terminal here\n");
-        skip();
-    }
+    if (run_on_terminal("", (const char *const[]){"theriac", "work", NULL}) < 0)
+        skip_because("there is no pseudo terminal");
     assert_non_null(strstr(said, "\rtrain  0/30  0%  loss 1.5\x1b[K"));
     assert_non_null(strstr(said, "/s"));
     assert_non_null(strstr(said, "  loss 1.5\x1b[K\r\x1b[K")); /* taken away before the note */

@@ -11,10 +11,8 @@
 #include "data/scenes.h"
 
 static th_scenes *open_scenes(th_scene_split split, bool one_garment_each) {
-    if (!th_path_exists(TH_SCENE_DATA_DIR "/train-images-idx3-ubyte.gz")) {
-        print_message("skipped: Debian's package dataset-fashion-mnist is not installed\n");
-        skip();
-    }
+    if (!th_path_exists(TH_SCENE_DATA_DIR "/train-images-idx3-ubyte.gz"))
+        skip_because("Debian's package dataset-fashion-mnist is not installed");
     th_scenes_params p;
     th_scenes *s;
     th_scenes_params_init(&p);

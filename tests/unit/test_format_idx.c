@@ -177,10 +177,7 @@ static void file_is_named(void **state) {
 static void fashion_mnist_is_read(void **state) {
     (void)state;
     const char *path = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz";
-    if (!th_path_exists(path)) {
-        print_message("skipped: %s is absent (Debian package dataset-fashion-mnist)\n", path);
-        skip();
-    }
+    if (!th_path_exists(path)) skip_because("%s is absent (Debian package dataset-fashion-mnist)", path);
     th_idx x;
     assert_ok(th_idx_read(path, &x));
     assert_true(x.dimensions == 3 && x.shape[0] == 10000 && x.shape[1] == 28 && x.shape[2] == 28);

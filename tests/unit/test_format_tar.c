@@ -105,10 +105,7 @@ static void index_finds_what_the_stream_gives(void **state) {
 static void real_shard_is_indexed(void **state) {
     (void)state;
     const char *path = TH_SHARED "/data/flickr8k/flickr8k-000006.tar";
-    if (!th_path_exists(path)) {
-        print_message("skipped: %s is absent\n", path);
-        skip();
-    }
+    if (!th_path_exists(path)) skip_because("%s is absent", path);
     compare_to_stream(path);
 }
 
@@ -317,7 +314,8 @@ static void aborted_shard_leaves_nothing(void **state) {
 
 static void full_disk_is_told(void **state) {
     (void)state;
-    if (!th_path_exists("/dev/full") || symlink("/dev/full", "tar_full-000000.tar.tmp") != 0) skip();
+    if (!th_path_exists("/dev/full") || symlink("/dev/full", "tar_full-000000.tar.tmp") != 0)
+        skip_because("there is no /dev/full");
     int64_t shards;
     assert_fails(write_samples("tar_full", 100, 1 << 20, 20, &shards), TH_E_DISK, "tar_full-000000.tar: cannot write");
     assert_false(th_path_exists("tar_full-000000.tar"));
