@@ -205,6 +205,7 @@ bool th_takes_an(const char *word) {
     w[n] = '\0';
     for (size_t i = 0; i < sizeof silent_h / sizeof *silent_h; i++)
         if (starts(w, silent_h[i])) return true;
+    if (w[0] == '8' || !strncmp(w, "11", 2) || !strncmp(w, "18", 2)) return true;
     /* letters that are read by name: "an x-ray", "a t-shirt", "an f-16" */
     if (n == 1 || (n > 1 && w[1] == '-')) return strchr("aefhilmnorsx", w[0]) != NULL;
     if (!strncmp(w, "unin", 4) || !strncmp(w, "unim", 4)) return true;
@@ -212,6 +213,5 @@ bool th_takes_an(const char *word) {
         if (starts(w, like_you[i])) return false;
     for (size_t i = 0; i < sizeof like_one / sizeof *like_one; i++)
         if (starts(w, like_one[i])) return false;
-    if (w[0] == '8' || !strncmp(w, "11", 2) || !strncmp(w, "18", 2)) return true;
     return is_vowel(w[0]);
 }

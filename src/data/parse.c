@@ -17,13 +17,12 @@ struct th_parser {
 };
 
 #define PREFIX "this is "
-#define PREFIX_WORDS 2
-#define SECONDS_MAX 20
+#define NULLS_MAX 4      /* words left out */
 #define LINKAGES 64      /* that are looked for */
 #define PREFIX_COST 1.0f /* the prefix makes sentences of noun phrases, but must not turn a sentence into one */
 #define ORDER_COST 3.0f  /* captions seldom give orders */
 #define GOOD 1.5f        /* a badness below which nothing else is tried */
-#define CONSIDERED 32     /* and looked at, the cheapest first */
+#define CONSIDERED 32    /* and looked at, the cheapest first */
 
 static void say_nothing(lg_errinfo *error, void *data) { (void)error, (void)data; }
 
@@ -166,16 +165,14 @@ static void read_linkage(const sentence *s, Linkage l, th_parse *out) {
 }
 
 /* First without null words; if that fails, with as few as need be. */
-static int parse_with(Sentence sent, Parse_Options o, int words) {
+static int parse_with(Sentence sent, Parse_Options o) {
     if (sentence_split(sent, o) < 0) return -1;
     int found = sentence_parse(sent, o);
     if (found > 0 && sentence_num_valid_linkages(sent) > 0) return found;
-    if (parse_options_resources_exhausted(o)) return -1;
     parse_options_set_min_null_count(o, 1);
-    parse_options_set_max_null_count(o, words);
+    parse_options_set_max_null_count(o, NULLS_MAX);
     parse_options_set_islands_ok(o, true);
-    found = sentence_parse(sent, o);
-    return parse_options_resources_exhausted(o) ? -1 : found;
+    return sentence_parse(sent, o);
 }
 
 /* What speaks against a linkage: its cost in the dictionary's terms, the words it leaves out, tags that its words
@@ -215,10 +212,9 @@ static void run_once(const th_parser *p, const sentence *s, bool prefixed, const
     parse_options_set_linkage_limit(o, LINKAGES);
     parse_options_set_max_null_count(o, 0);
     parse_options_set_spell_guess(o, 0);
-    parse_options_set_max_parse_time(o, SECONDS_MAX);
     parse_options_set_dialect(o, "headline,no-bad-spelling"); /* or "lie" may be read as "lay" */
     Sentence sent = sentence_create(th_str_text(&s->text), p->dictionary);
-    int found = sent ? parse_with(sent, o, s->count + PREFIX_WORDS) : -1;
+    int found = sent ? parse_with(sent, o) : -1;
     int valid = found > 0 ? sentence_num_valid_linkages(sent) : 0;
     for (int i = 0; i < valid && i < CONSIDERED; i++) {
         Linkage l = linkage_create((LinkageIdx)i, sent, o);

@@ -17,7 +17,7 @@ void th_parser_close(th_parser *p);
 /* Versions of library and dictionary, for keys of cached results. */
 const char *th_parser_version(const th_parser *p);
 
-#define TH_PARSE_WORDS 32 /* longer sentences are refused: time grows with the cube of the length */
+#define TH_PARSE_WORDS 28 /* longer sentences are refused: time grows with the cube of the length */
 
 /* A link between two words, left < right. Its label is Link Grammar's: S subject, O object, A adjective, AN noun before
  * noun, M modifier after a noun, MV modifier of a verb, J object of a preposition, D article, … */
@@ -42,8 +42,9 @@ typedef struct {
 } th_word_prior;
 
 /* Parses words (lower case, 1 to TH_PARSE_WORDS of them) and takes, of the first linkages with and without the prefix,
- * the one whose tags fit the priors (one a word) best. *ok tells whether there was any; where there was none, or the
- * parser ran out of its time, out is empty. */
+ * the one whose tags fit the priors (one a word) best. *ok tells whether there was any; where there was none, or more
+ * than four words would have to be left out, out is empty. Those two limits, and no clock, bound the time (a caption
+ * takes milliseconds, the worst word salad seconds), so that the outcome is the same on any machine. */
 th_status th_parser_run(const th_parser *p, const char *const *words, const th_word_prior *priors, int count,
                         th_parse *out, bool *ok);
 

@@ -61,6 +61,8 @@ static int past_modifiers(const builder *b, int i, int begin) {
     }
 }
 
+static bool paired_adverb(const builder *b, int i, th_chunk *out);
+
 static bool noun_phrase(const builder *b, int i, th_chunk *out) {
     int begin = i, nouns;
     if (one_of(" all both half such ", word(b, i)) && tagged(b, i + 1, B(TH_TAG_DET))) i++;
@@ -69,7 +71,8 @@ static bool noun_phrase(const builder *b, int i, th_chunk *out) {
     for (;;) {
         i = past_modifiers(b, i, begin);
         nouns = i;
-        while (tagged(b, i, TH_TAGS_NOUN)) i++;
+        th_chunk adverb;
+        while (tagged(b, i, TH_TAGS_NOUN) && !paired_adverb(b, i, &adverb)) i++;
         if (i == nouns) return false;
         if (!tagged(b, i, B(TH_TAG_POSSESSIVE))) break;
         i++;
@@ -140,12 +143,22 @@ static bool is_hedged(const builder *b, int begin, int end) {
     return false;
 }
 
+/* "side by side", "hand in hand", "face to face". */
+static bool paired_adverb(const builder *b, int i, th_chunk *out) {
+    if (!tagged(b, i, TH_TAGS_NOUN) || !tagged(b, i + 1, B(TH_TAG_PREP) | B(TH_TAG_TO)) ||
+        strcmp(word(b, i), word(b, i + 2)))
+        return false;
+    *out = (th_chunk){.kind = TH_CHUNK_ADV, .begin = i, .end = i + 3, .head = i};
+    return true;
+}
+
 static void find_chunks(builder *b) {
     th_parts *o = b->out;
     int sentence = 0;
     for (int i = 0; i < b->c->count;) {
         th_chunk k;
-        if (!preposition(b, i, &k) && !noun_phrase(b, i, &k) && !verb_group(b, i, &k)) k = single(b, i);
+        if (!paired_adverb(b, i, &k) && !preposition(b, i, &k) && !noun_phrase(b, i, &k) && !verb_group(b, i, &k))
+            k = single(b, i);
         o->chunks[o->chunk_count++] = k;
         i = k.end;
         if (i < b->c->count && !tagged(b, k.begin, B(TH_TAG_BREAK))) continue;

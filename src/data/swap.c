@@ -66,14 +66,17 @@ static int near_ancestors(const th_wordnet *w, th_synset s, th_ancestor out[16],
     return m;
 }
 
+static bool is_broad(const th_item *i) {
+    const char *blank = strrchr(i->lemma, ' ');
+    return th_kinds_broad(blank ? blank + 1 : i->lemma);
+}
+
 static bool may_replace(const th_swaps *s, const th_item *i) {
     if (i->count < s->min_count || i->generic) return false;
     if (i->class != TH_CLASS_NOUN || i->person.family) return true;
     th_value value;
     if (th_kinds_values(s->usage->kinds, TH_CLASS_NOUN, i->lemma, &value, 1)) return true;
-    const char *blank = strrchr(i->lemma, ' ');
-    return i->concrete && !th_kinds_broad(blank ? blank + 1 : i->lemma) &&
-           !th_kinds_values(s->usage->kinds, TH_CLASS_ADJ, i->lemma, &value, 1);
+    return i->concrete && !is_broad(i) && !th_kinds_values(s->usage->kinds, TH_CLASS_ADJ, i->lemma, &value, 1);
 }
 
 static th_status plant_noun(th_swaps *s, int32_t item) {
@@ -374,7 +377,7 @@ static void gather_all(gathering *g) {
         gather_people(g);
     } else if (i->concrete) {
         gather_sisters(g);
-        if (g->count < 4) gather_sort(g);
+        if (g->count < 4 && !is_broad(i)) gather_sort(g);
     }
 }
 

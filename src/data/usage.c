@@ -52,19 +52,30 @@ static bool join(const th_usage *u, const th_caption *c, int begin, int end, cha
     return true;
 }
 
+/* Times the captions have the two words side by side, the second in its base form. */
+static int64_t pair_count(const th_usage *u, const th_caption *c, int begin, int end) {
+    char key[TH_WORD_MAX];
+    return end - begin == 2 && join(u, c, begin, end, ' ', key) ? th_map_get(u->pairs, key, strlen(key), 0) : 0;
+}
+
+/* Whether an adjective makes one noun with the next ("polar bear"), by WordNet. Colours and ages do so only where the
+ * captions seldom have the noun without them: a "yellow jacket" is a wasp in WordNet, a jacket in a wardrobe. */
+static bool is_adjective_compound(const th_usage *u, const th_caption *c, int begin, int end) {
+    char head[TH_WORD_MAX];
+    th_lemma(u->lexicon->wordnet, c->tokens[end - 1].text, TH_WN_NOUN, head);
+    if (th_kinds_person(u->kinds, head).family) return false; /* "young woman" is an entry, and still a woman */
+    if (!adjective_value(u->kinds, c->tokens[begin].text, NULL)) return true;
+    return pair_count(u, c, begin, end) * 3 >= th_map_get(u->pairs, head, strlen(head), 0);
+}
+
 /* Whether WordNet or the captions hold tokens [begin, end) for one noun. */
 static bool is_compound(const th_usage *u, const th_caption *c, int begin, int end) {
     char key[TH_WORD_MAX];
     if (!join(u, c, begin, end, '_', key)) return false;
-    bool adjective = c->tags[begin] == TH_TAG_ADJ;
-    /* "young woman" is an entry, and still a woman who is young */
-    char head[TH_WORD_MAX];
-    th_lemma(u->lexicon->wordnet, c->tokens[end - 1].text, TH_WN_NOUN, head);
-    if (adjective && th_kinds_person(u->kinds, head).family) return false;
-    if (th_wordnet_has(u->lexicon->wordnet, key, TH_WN_NOUN)) return true;
-    if (adjective || end - begin != 2 || !join(u, c, begin, end, ' ', key)) return false;
-    int64_t together = th_map_get(u->pairs, key, strlen(key), 0);
-    return together >= 3 && together * 2 >= u->lexicon->words[c->words[begin]].count;
+    bool known = th_wordnet_has(u->lexicon->wordnet, key, TH_WN_NOUN);
+    if (c->tags[begin] == TH_TAG_ADJ) return known && is_adjective_compound(u, c, begin, end);
+    int64_t together = pair_count(u, c, begin, end);
+    return known || (together >= 3 && together * 2 >= u->lexicon->words[c->words[begin]].count);
 }
 
 static void noun_slot(const th_usage *u, const th_caption *c, const th_chunk *np, th_slot *s) {
@@ -300,14 +311,19 @@ static th_status count_together(th_usage *u, const th_slot *slots, int n) {
     return TH_OK;
 }
 
-/* Pairs of nouns, before compounds can be told. */
+static th_status count_key(th_usage *u, const char *key) {
+    int64_t n = th_map_get(u->pairs, key, strlen(key), 0);
+    return th_map_set(u->pairs, key, strlen(key), n + 1);
+}
+
+/* Nouns, and pairs of a noun or adjective with a noun, before compounds can be told. */
 static th_status count_pairs(th_usage *u, const th_caption *c) {
-    for (int i = 0; i + 1 < c->count; i++) {
+    for (int i = 0; i < c->count; i++) {
         char key[TH_WORD_MAX];
-        if (!th_tag_in(c->tags[i], TH_TAGS_NOUN) || !th_tag_in(c->tags[i + 1], TH_TAGS_NOUN)) continue;
-        if (!join(u, c, i, i + 2, ' ', key)) continue;
-        int64_t n = th_map_get(u->pairs, key, strlen(key), 0);
-        TH_TRY(th_map_set(u->pairs, key, strlen(key), n + 1));
+        if (!th_tag_in(c->tags[i], TH_TAGS_NOUN)) continue;
+        if (join(u, c, i, i + 1, ' ', key)) TH_TRY(count_key(u, key));
+        if (i == 0 || !th_tag_in(c->tags[i - 1], TH_TAGS_NOUN | B(TH_TAG_ADJ))) continue;
+        if (join(u, c, i - 1, i + 1, ' ', key)) TH_TRY(count_key(u, key));
     }
     return TH_OK;
 }

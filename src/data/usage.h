@@ -49,7 +49,7 @@ typedef struct {
     th_item *items;
     int64_t item_count, item_capacity;
     struct th_map *by_lemma; /* class letter and lemma → item */
-    struct th_map *pairs;    /* "ankle boot" → times met */
+    struct th_map *pairs;    /* "boot", "ankle boot" → times met */
     struct th_map *together; /* two nouns' items → captions that hold both */
     int64_t captions;
     struct th_map *seen; /* item and feature → place in `tally` */
