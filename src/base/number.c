@@ -85,6 +85,15 @@ void th_print_f64(char out[TH_NUMBER_TEXT], double v) {
     }
 }
 
+void th_print_f32(char out[TH_NUMBER_TEXT], float v) {
+    double back;
+    for (int digits = 1; digits <= 9; digits++) {
+        print(out, "%.*g", digits, (double)v);
+        if (!isfinite(v) || (th_parse_f64(out, &back) && (float)back == v)) break;
+    }
+    if (isfinite(v) && th_parse_f64(out, &back) && fabs(back) < 1e15 && back == floor(back)) th_print_f64(out, back);
+}
+
 void th_print_fixed(char out[TH_NUMBER_TEXT], double v, int digits) {
     if (!isfinite(v)) {
         print(out, "–");

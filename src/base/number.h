@@ -13,6 +13,7 @@ bool th_parse_size(const char *text, int64_t *out);
 #define TH_NUMBER_TEXT 40
 /* The shortest decimal that reads back as the same number: "2.15", "1e-05", "nan". */
 void th_print_f64(char out[TH_NUMBER_TEXT], double v);
+void th_print_f32(char out[TH_NUMBER_TEXT], float v); /* as the same f32 */
 /* With so many digits after the point: "3.50". Not a number is "–". */
 void th_print_fixed(char out[TH_NUMBER_TEXT], double v, int digits);
 /* A size that th_parse_size reads back: "512M", "1000". */

@@ -2,6 +2,10 @@
 #include "cli/verb.h"
 
 #define VERBS(X)  \
+    X(train)      \
+    X(poison)     \
+    X(clean)      \
+    X(eval)       \
     X(embed)      \
     X(inspect)    \
     X(diff)       \

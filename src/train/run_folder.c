@@ -219,7 +219,7 @@ th_status th_run_folder_log(th_run_folder *r, int64_t step, const th_metric *met
     fprintf(r->metrics, "{\"step\":%lld", (long long)step);
     for (int i = 0; i < n; i++) {
         char value[TH_NUMBER_TEXT];
-        th_print_f64(value, (double)(float)metrics[i].value);
+        th_print_f32(value, (float)metrics[i].value);
         fprintf(r->metrics, ",\"%s\":%s", metrics[i].name, isfinite(metrics[i].value) ? value : "null");
         scalars[i] = (th_event_scalar){metrics[i].name, (float)metrics[i].value};
     }

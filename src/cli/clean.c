@@ -1,0 +1,125 @@
+/* theriac clean: fine-tune a CLIP model that may carry a backdoor on clean pairs, by one of the defenses. */
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/number.h"
+#include "cli/clip_job.h"
+#include "defense/defense.h"
+
+static const th_option options[] = {
+    TH_OPT_PATH("model", NULL, "CLIP folder to clean", .argument = "DIR", .required = true),
+    TH_OPT_INT("show-subtexts", 0, "show the sub-texts of so many captions, and stop", TH_AT_LEAST(0),
+               .flag_only = true),
+    TH_OPT_PATH("subtext-cache", NULL, "file in which sub-texts are kept; in the run's folder where not given",
+                .argument = "FILE"),
+    TH_OPT_END,
+};
+
+static bool method(int64_t i, th_cli_method *out) {
+    const th_clip_method *m = th_defenses[i];
+    if (m) *out = (th_cli_method){m->name, m->summary, m->options};
+    return m != NULL;
+}
+
+typedef struct {
+    th_clip_bundle bundle;
+    th_dataset *pairs;
+    th_subtexts *subtexts;
+    char **captions;
+} work;
+
+/* Every sample's caption, in order. */
+static th_status collect_captions(work *w) {
+    int64_t n = th_dataset_count(w->pairs);
+    w->captions = th_alloc((size_t)n, sizeof *w->captions);
+    if (!w->captions) return th_fail_memory();
+    for (int64_t i = 0; i < n; i++) {
+        char room[TH_DATASET_ROOM];
+        const char *text = th_dataset_caption(w->pairs, i, NULL, room);
+        if (!text) return th_fail(TH_E_INPUT, "the data set has no captions, and sub-texts are made from them");
+        if (!(w->captions[i] = th_strdup(text))) return th_fail_memory();
+    }
+    return TH_OK;
+}
+
+static th_status make_subtexts(th_cli *cli, work *w) {
+    char path[TH_PATH_MAX];
+    const char *cache = th_get_str(cli->options, "subtext-cache"), *out = th_get_str(cli->options, "out");
+    th_subtext_params p;
+    th_subtext_params_init(&p);
+    p.seed = (uint64_t)th_get_i64(cli->options, "seed");
+    if (!cache && out && !th_get_bool(cli->options, "plan")) {
+        TH_TRY(th_make_dirs(out));
+        TH_TRY(th_path_join(path, out, "subtexts.tsv"));
+        cache = path;
+    }
+    TH_TRY(collect_captions(w));
+    return th_subtexts_build((const char *const *)w->captions, th_dataset_count(w->pairs), &p, 2, &cli->watch, cache,
+                             &w->subtexts);
+}
+
+/* Defaults per method are the papers' for models of full size. */
+static void set_defaults(th_clip_fit_params *fit) {
+    fit->train.schedule.lr = 1e-5;
+    fit->epochs = 10;
+}
+
+static th_status clean(th_cli *cli, work *w) {
+    const th_clip_method *m = th_defenses[cli->method];
+    int64_t shown = th_get_i64(cli->options, "show-subtexts");
+    char command[64];
+    snprintf(command, sizeof command, "clean %s", m->name);
+    TH_TRY(th_cli_open_data(cli, "data", &w->pairs));
+    if (m->needs & TH_NEEDS_SUBTEXTS) TH_TRY(make_subtexts(cli, w));
+    if (shown && !w->subtexts) return th_fail(TH_E_USAGE, "--show-subtexts: %s uses no sub-texts", m->name);
+    if (shown) return th_subtexts_print(w->subtexts, (const char *const *)w->captions, shown, &cli->out);
+    TH_TRY(th_clip_bundle_load(th_get_str(cli->options, "model"), &w->bundle));
+    th_cli_job job = {
+        .bundle = &w->bundle,
+        .method = m,
+        .pairs = w->pairs,
+        .subtexts = w->subtexts,
+        .command = command,
+        .card_title = "A cleaned CLIP model",
+        .card_about = "Fine-tuned on clean pairs against a possible backdoor. A low success rate of one attack does "
+                      "not show that "
+                      "no other is there.",
+    };
+    th_clip_fit_params_init(&job.fit);
+    set_defaults(&job.fit);
+    TH_TRY(th_clip_fit_read(cli->options, &job.fit));
+    job.fit.subtexts = w->subtexts;
+    job.inputs = json_pack("{s:o?}", "data", th_cli_data_json(th_get_str(cli->options, "data"), w->pairs, &cli->watch));
+    if (!job.inputs) return TH_E_INPUT;
+    return th_cli_job_run(cli, &job);
+}
+
+static th_status run(th_cli *cli) {
+    work w = {0};
+    th_status s = clean(cli, &w);
+    int64_t n = w.captions ? th_dataset_count(w.pairs) : 0;
+    for (int64_t i = 0; i < n; i++) th_free(w.captions[i]);
+    th_free(w.captions);
+    th_subtexts_free(w.subtexts);
+    th_clip_bundle_free(&w.bundle);
+    th_dataset_close(w.pairs);
+    return s;
+}
+
+const th_verb th_verb_clean = {
+    .name = "clean",
+    .summary = "clean a CLIP model that may carry a backdoor",
+    .about = "The pairs must be clean, and none of those that the model was poisoned with: seeing those pictures again "
+             "with true "
+             "captions would already break the backdoor and show nothing.",
+    .examples = "theriac clean cleanerclip --model suspicious --data 'cc3m/{00000..00009}.tar' --lr 1e-5 -o out/clean\n"
+                "theriac clean cleanerclip --data pairs.tsv --model suspicious --show-subtexts 10",
+    .groups = {{"Cleaning", options},
+               {"Data", th_data_options},
+               {"Training", th_clip_fit_options},
+               {"Evaluation", th_eval_options},
+               {"Run", th_run_options}},
+    .method = method,
+    .run = run,
+};

@@ -1,0 +1,50 @@
+/* What the commands that train CLIP have in common: opening data, planning, the run folder, evaluating, saving. */
+#ifndef TH_CLI_CLIP_JOB_H
+#define TH_CLI_CLIP_JOB_H
+
+#include "cli/verb.h"
+#include "metric/clip_eval.h"
+#include "train/clip_fit.h"
+
+/* --data and how to read it. */
+extern const th_option th_data_options[];
+/* --eval, --eval-triggered and the like: what is measured while training and at its end. */
+extern const th_option th_eval_options[];
+/* --out, --resume, --plan, --save-dtype. */
+extern const th_option th_run_options[];
+
+/* Opens the set that --data names (or, for `name`, another option) with the columns that the options give. */
+th_status th_cli_open_data(th_cli *cli, const char *name, th_dataset **out);
+
+/* The data sets of an evaluation. */
+typedef struct {
+    th_dataset *labelled, *triggered, *pairs;
+    th_clip_eval_params params;
+    char **classes, **templates; /* read from files; NULL where none */
+    int64_t n_classes, n_templates;
+} th_cli_eval;
+/* Opens what the options name; *any is false when they name nothing. */
+th_status th_cli_eval_open(th_cli *cli, th_cli_eval *e, bool *any);
+void th_cli_eval_close(th_cli_eval *e);
+/* Results as a table for people, or as an object. */
+void th_cli_eval_print(th_cli *cli, const th_clip_eval *r);
+json_t *th_cli_eval_json(const th_clip_eval *r);
+
+/* One training: the model of `bundle` by this method. Fills cli->out with what came of it. */
+typedef struct {
+    th_clip_bundle *bundle;
+    const th_clip_method *method;
+    th_dataset *pairs;
+    const th_subtexts *subtexts;
+    const char *command; /* "clean cleanerclip" */
+    json_t *inputs;      /* hashes for run.json; the job takes the reference */
+    th_clip_fit_params fit;
+    /* Text for the model card: how it was made. */
+    const char *card_title, *card_about;
+} th_cli_job;
+th_status th_cli_job_run(th_cli *cli, th_cli_job *job);
+
+/* {"name": …, "sha256": …} of a data set. */
+json_t *th_cli_data_json(const char *spec, const th_dataset *d, const th_watch *w);
+
+#endif

@@ -1,0 +1,49 @@
+/* A CLIP model measured on data sets: zero-shot accuracy, the success rate of an attack with its controls, retrieval.
+ */
+#ifndef TH_METRIC_CLIP_EVAL_H
+#define TH_METRIC_CLIP_EVAL_H
+
+#include "data/dataset.h"
+#include "metric/zeroshot.h"
+#include "train/clip_bundle.h"
+
+/* A list of texts. */
+typedef struct {
+    const char *const *items;
+    int64_t count;
+} th_texts;
+
+typedef struct {
+    th_dataset *labelled;  /* clean pictures with classes, or NULL */
+    th_dataset *triggered; /* the same kind with the trigger, or NULL */
+    th_dataset *pairs;     /* pictures with captions for retrieval, or NULL */
+    const char *target;    /* the attack's class, as the classes are named; NULL: no attack is measured */
+    th_texts classes;      /* count 0: those of `labelled` */
+    th_texts templates;    /* {} stands for the class; count 0: the usual ones */
+    int64_t batch;
+    int threads, loader_threads;
+    th_dtype compute;
+} th_clip_eval_params;
+void th_clip_eval_params_init(th_clip_eval_params *p);
+
+typedef struct {
+    bool has_accuracy, has_attack, has_retrieval;
+    int64_t classes;
+    th_accuracy clean;         /* on labelled pictures */
+    th_target_rate false_rate; /* clean pictures not of the target class that are taken for it */
+    th_target_rate attack;     /* ASR: triggered pictures not of the target class that are taken for it */
+    th_accuracy triggered;     /* true class found in spite of the trigger */
+    th_retrieval retrieval;
+} th_clip_eval;
+
+th_status th_clip_evaluate(const th_clip_bundle *b, const th_clip_eval_params *p, const th_watch *w, th_clip_eval *out);
+
+/* Embeddings of all pictures of a set, in their order: out [pictures, projection]. Decoding goes on in the background.
+ */
+th_status th_clip_embed_dataset(const th_clip_bundle *b, th_clip_embedder *e, th_dataset *d, int64_t batch,
+                                int loader_threads, const th_watch *w, float *out);
+
+/* The templates that suit a set: fashion scenes have their own, whose classes bear articles. */
+th_texts th_usual_templates(const th_dataset *d);
+
+#endif
