@@ -1,4 +1,5 @@
 /* Writing WebDataset shards by way of libarchive: ustar headers, pax ones only for long or non-ASCII names. */
+#include <locale.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -13,6 +14,7 @@ struct th_tar_writer {
     int64_t shards;         /* complete ones */
     int64_t samples, bytes; /* in the open one */
     struct archive *archive;
+    locale_t c_locale;
     th_writer *file;  /* NULL: no shard is open */
     th_status failed; /* the first error; nothing is written after it */
     char path[TH_PATH_MAX];
@@ -30,7 +32,8 @@ th_status th_tar_writer_open(const th_tar_writer_params *params, th_tar_writer *
     w->prefix = th_strdup(params->prefix);
     w->samples_max = params->samples_max;
     w->bytes_max = params->bytes_max;
-    if (!w->prefix) return th_free(w), th_fail_memory();
+    w->c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (!w->prefix || !w->c_locale) return th_tar_writer_abort(w), th_fail_memory();
     *out = w;
     return TH_OK;
 }
@@ -39,6 +42,7 @@ void th_tar_writer_abort(th_tar_writer *w) {
     if (!w) return;
     if (w->archive) archive_write_free(w->archive); /* still writes to the file, so before it goes */
     th_writer_abort(w->file);
+    if (w->c_locale) freelocale(w->c_locale);
     th_free(w->prefix);
     th_free(w);
 }
@@ -56,10 +60,7 @@ static th_status start_shard(th_tar_writer *w) {
     w->samples = w->bytes = 0;
     w->archive = archive_write_new();
     if (!w->archive) return th_fail_memory();
-    /* Names are bytes: else a name that is not ASCII would be written in a way that depends on the locale. */
-    if (archive_write_set_format_pax_restricted(w->archive) != ARCHIVE_OK ||
-        archive_write_set_format_option(w->archive, NULL, "hdrcharset", "BINARY") != ARCHIVE_OK)
-        return th_tar_fail(w->archive, w->path);
+    if (archive_write_set_format_pax_restricted(w->archive) != ARCHIVE_OK) return th_tar_fail(w->archive, w->path);
     TH_TRY(th_writer_open(w->path, &w->file));
     if (archive_write_open(w->archive, w, NULL, write_bytes, NULL) != ARCHIVE_OK)
         return th_tar_fail(w->archive, w->path);
@@ -113,7 +114,11 @@ static th_status write_file(th_tar_writer *w, struct archive_entry *e, const cha
     archive_entry_set_mtime(e, 0, 0);
     archive_entry_set_uid(e, 0);
     archive_entry_set_gid(e, 0);
+    /* How a name that is not ASCII is written depends on the locale. Asked to take all names as bytes, libarchive would
+     * put a pax header of 1 KiB before every file; in the C locale it does before those only. */
+    locale_t before = uselocale(w->c_locale);
     int code = archive_write_header(w->archive, e);
+    uselocale(before);
     if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return th_tar_fail(w->archive, w->path);
     if (f->size && archive_write_data(w->archive, f->data, f->size) != (la_ssize_t)f->size)
         return th_tar_fail(w->archive, w->path);

@@ -1,6 +1,7 @@
 /* WebDataset shards: streaming, the index, writing, and names of many files. */
 #include "test.h"
 
+#include <locale.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -290,6 +291,32 @@ static void name_that_would_not_come_back_is_refused(void **state) {
     unlink("tar_test-000000.tar");
 }
 
+/* Two blocks for each file and two at the end, filled up to a record: no pax headers for plain names. And the bytes are
+ * the same in another locale. */
+static void plain_names_cost_one_header(void **state) {
+    (void)state;
+    static const char *const keys[] = {"a", "b", "c\xc3\xa4"};
+    char hash[2][TH_HASH_TEXT];
+    for (int k = 0; k < 2; k++) {
+        th_tar_writer_params p;
+        th_tar_writer_params_init(&p, "tar_test");
+        th_tar_writer *w;
+        th_tar_file file = {"jpg", "x", 1};
+        const char *set = setlocale(LC_ALL, k ? "C.UTF-8" : "C");
+        assert_true(set || k);
+        assert_ok(th_tar_writer_open(&p, &w));
+        for (int i = 0; i < 3; i++) assert_ok(th_tar_writer_add(w, &(th_tar_sample){keys[i], &file, 1}));
+        assert_ok(th_tar_writer_close(w, NULL));
+        setlocale(LC_ALL, "C");
+        th_bytes b = slurp("tar_test-000000.tar");
+        assert_string_equal(b.data + 1024, "b.jpg");
+        th_hash_bytes(b.data, b.length, hash[k]);
+        th_free(b.data);
+    }
+    assert_string_equal(hash[0], hash[1]);
+    unlink("tar_test-000000.tar");
+}
+
 static void aborted_shard_leaves_nothing(void **state) {
     (void)state;
     th_tar_writer_params p;
@@ -403,6 +430,7 @@ int main(void) {
         cmocka_unit_test(shards_are_cut_by_samples_and_bytes),
         cmocka_unit_test(shards_are_the_same_bytes_each_time),
         cmocka_unit_test(name_that_would_not_come_back_is_refused),
+        cmocka_unit_test(plain_names_cost_one_header),
         cmocka_unit_test(aborted_shard_leaves_nothing),
         cmocka_unit_test(full_disk_is_told),
         cmocka_unit_test(no_failed_allocation_leaks),
