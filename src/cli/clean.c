@@ -1,10 +1,7 @@
 /* theriac clean: fine-tune a CLIP model that may carry a backdoor on clean pairs, by one of the defenses. */
-#include <string.h>
-
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/number.h"
 #include "cli/clip_job.h"
+#include "data/dataset_subtexts.h"
 #include "defense/defense.h"
 
 static const th_option options[] = {
@@ -26,22 +23,7 @@ typedef struct {
     th_clip_bundle bundle;
     th_dataset *pairs;
     th_subtexts *subtexts;
-    char **captions;
 } work;
-
-/* Every sample's caption, in order. */
-static th_status collect_captions(work *w) {
-    int64_t n = th_dataset_count(w->pairs);
-    w->captions = th_alloc((size_t)n, sizeof *w->captions);
-    if (!w->captions) return th_fail_memory();
-    for (int64_t i = 0; i < n; i++) {
-        char room[TH_DATASET_ROOM];
-        const char *text = th_dataset_caption(w->pairs, i, NULL, room);
-        if (!text) return th_fail(TH_E_INPUT, "the data set has no captions, and sub-texts are made from them");
-        if (!(w->captions[i] = th_strdup(text))) return th_fail_memory();
-    }
-    return TH_OK;
-}
 
 static th_status make_subtexts(th_cli *cli, work *w) {
     char path[TH_PATH_MAX];
@@ -54,9 +36,18 @@ static th_status make_subtexts(th_cli *cli, work *w) {
         TH_TRY(th_path_join(path, out, "subtexts.tsv"));
         cache = path;
     }
-    TH_TRY(collect_captions(w));
-    return th_subtexts_build((const char *const *)w->captions, th_dataset_count(w->pairs), &p, 2, &cli->watch, cache,
-                             &w->subtexts);
+    return th_dataset_subtexts(w->pairs, &p, 2, &cli->watch, cache, &w->subtexts);
+}
+
+static th_status show_subtexts(th_cli *cli, const work *w, int64_t shown) {
+    th_arena *arena = th_arena_new();
+    const char **captions = NULL;
+    if (!w->subtexts)
+        return th_arena_free(arena), th_fail(TH_E_USAGE, "--show-subtexts: this method uses no sub-texts");
+    th_status s = arena ? th_dataset_all_captions(w->pairs, arena, &captions) : th_fail_memory();
+    if (s == TH_OK) s = th_subtexts_print(w->subtexts, captions, shown, &cli->out);
+    th_arena_free(arena);
+    return s;
 }
 
 /* Defaults per method are the papers' for models of full size. */
@@ -72,8 +63,7 @@ static th_status clean(th_cli *cli, work *w) {
     snprintf(command, sizeof command, "clean %s", m->name);
     TH_TRY(th_cli_open_data(cli, "data", &w->pairs));
     if (m->needs & TH_NEEDS_SUBTEXTS) TH_TRY(make_subtexts(cli, w));
-    if (shown && !w->subtexts) return th_fail(TH_E_USAGE, "--show-subtexts: %s uses no sub-texts", m->name);
-    if (shown) return th_subtexts_print(w->subtexts, (const char *const *)w->captions, shown, &cli->out);
+    if (shown) return show_subtexts(cli, w, shown);
     TH_TRY(th_clip_bundle_load(th_get_str(cli->options, "model"), &w->bundle));
     th_cli_job job = {
         .bundle = &w->bundle,
@@ -98,9 +88,6 @@ static th_status clean(th_cli *cli, work *w) {
 static th_status run(th_cli *cli) {
     work w = {0};
     th_status s = clean(cli, &w);
-    int64_t n = w.captions ? th_dataset_count(w.pairs) : 0;
-    for (int64_t i = 0; i < n; i++) th_free(w.captions[i]);
-    th_free(w.captions);
     th_subtexts_free(w.subtexts);
     th_clip_bundle_free(&w.bundle);
     th_dataset_close(w.pairs);

@@ -2,6 +2,7 @@
 #include "cli/verb.h"
 
 #define VERBS(X)  \
+    X(demo)       \
     X(train)      \
     X(poison)     \
     X(clean)      \

@@ -171,7 +171,7 @@ static th_status map_labels(const work *w, const th_dataset *set, int32_t *label
 }
 
 /* Accuracy and target rate on one set. */
-static th_status classify(work *w, th_dataset *set, th_accuracy *accuracy, th_target_rate *rate) {
+static th_status classify(work *w, th_dataset *set, th_accuracy *accuracy, th_target_rate *rate, int32_t *found) {
     int64_t n = th_dataset_images(set);
     float *rows = th_alloc((size_t)(n * w->d), sizeof *rows);
     int32_t *labels = th_alloc((size_t)n, sizeof *labels);
@@ -181,6 +181,7 @@ static th_status classify(work *w, th_dataset *set, th_accuracy *accuracy, th_ta
     if (s == TH_OK) {
         th_zeroshot z = {rows, labels, n, w->class_rows, w->classes.count, w->d};
         th_zeroshot_accuracy(&z, accuracy);
+        if (found) th_zeroshot_predict(&z, found);
         if (w->target >= 0) th_zeroshot_target_rate(&z, w->target, rate);
     }
     th_free(rows);
@@ -196,11 +197,11 @@ static th_status measure_classes(work *w, th_clip_eval *out) {
     TH_TRY(embed_classes(w));
     out->classes = w->classes.count;
     if (w->p->labelled) {
-        TH_TRY(classify(w, w->p->labelled, &out->clean, &out->false_rate));
+        TH_TRY(classify(w, w->p->labelled, &out->clean, &out->false_rate, w->p->clean_found));
         out->has_accuracy = true;
     }
     if (w->p->triggered && w->target >= 0) {
-        TH_TRY(classify(w, w->p->triggered, &out->triggered, &out->attack));
+        TH_TRY(classify(w, w->p->triggered, &out->triggered, &out->attack, w->p->triggered_found));
         out->has_attack = true;
     }
     return TH_OK;

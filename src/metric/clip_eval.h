@@ -20,6 +20,7 @@ typedef struct {
     const char *target;    /* the attack's class, as the classes are named; NULL: no attack is measured */
     th_texts classes;      /* count 0: those of `labelled` */
     th_texts templates;    /* {} stands for the class; count 0: the usual ones */
+    int32_t *clean_found, *triggered_found; /* [pictures]: the class that each is taken for; NULL: not wanted */
     int64_t batch;
     int threads, loader_threads;
     th_dtype compute;

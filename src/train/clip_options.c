@@ -34,10 +34,10 @@ const th_option th_clip_fit_options[] = {
     TH_OPT_END,
 };
 
-static bool bf16_is_fast(void) {
+th_dtype th_clip_fit_best_dtype(void) {
     th_machine m;
     th_machine_look(&m);
-    return m.avx512_bf16 || m.amx_bf16;
+    return m.avx512_bf16 || m.amx_bf16 ? TH_BF16 : TH_F32;
 }
 
 th_status th_clip_fit_read(th_options *o, th_clip_fit_params *p) {
@@ -65,7 +65,7 @@ th_status th_clip_fit_read(th_options *o, th_clip_fit_params *p) {
     p->loader_threads = (int)th_get_i64(o, "loader-threads");
     p->memory = (size_t)th_get_i64(o, "memory");
     int64_t dtype = th_get_choice(o, "dtype");
-    p->compute = dtype == 2 || (dtype == 0 && bf16_is_fast()) ? TH_BF16 : TH_F32;
+    p->compute = dtype == 0 ? th_clip_fit_best_dtype() : dtype == 2 ? TH_BF16 : TH_F32;
     p->options = o;
     return th_options_check(o);
 }
