@@ -9,11 +9,11 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-#define DEFLATE_RATIO_MAX 1032 /* a byte of deflate gives no more (zlib.net, "Maximum Compression Factor") */
-* /
+/* Deflate never expands a byte to more than this (zlib.net, "Maximum Compression Factor"). */
+#define DEFLATE_RATIO_MAX 1032
 #define PIECE_MAX ((size_t)1 << 30)
 
-    typedef struct {
+typedef struct {
     const uint8_t *bytes; /* the file's, or what is left of them */
     size_t left;
     bool packed, ended;
