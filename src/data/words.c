@@ -150,8 +150,9 @@ static kind peek(const unsigned char *p, int *length) {
 /* Whether the mark at p, of `length` bytes, stands inside a word: between letters or digits, without blanks. */
 static bool joins(const tokenizer *t, kind k, int length, kind before) {
     int n;
+    bool mark = k == DOT || k == COMMA || k == APOSTROPHE || k == HYPHEN; /* so it is not the end of the text */
+    if (!mark || (before != LETTER && before != DIGIT)) return false;
     kind after = peek(t->p + length, &n);
-    if (before != LETTER && before != DIGIT) return false;
     if (k == DOT || k == COMMA) return before == DIGIT && after == DIGIT;
     return (k == APOSTROPHE || k == HYPHEN) && (after == LETTER || after == DIGIT);
 }

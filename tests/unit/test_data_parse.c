@@ -198,10 +198,10 @@ static void captions_get_their_tags(void **state) {
         {"a red dress hangs to the left of a small blue sneaker on a grey background", "DanspDnpDaanpDan"},
         {"two bags next to a striped green shirt", "#NapDaan"},
         {"a white t-shirt and a black ankle boot lie on a yellow background", "DanCDannvpDan"},
-        {"friends running towards the sea", "NgpDn"},
+        {"children running towards the lake", "NgpDn"},
         {"a smiling bride in a gown", "DanpDn"},
         {"the exterior of the building", "DnpDn"},
-        {"young woman on a treadmill in the gym", "anpDnpDn"},
+        {"young man on a ladder in the library", "anpDnpDn"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         reading r;
@@ -229,11 +229,11 @@ static void links_say_what_belongs_together(void **state) {
 
 static const char *const shared_captions[] = {
     "a dog and a cat sit on a mat",
-    "friends running towards the sea at the beach",
-    "portrait of a peacock on the background of his tail .",
+    "children running towards the lake in the rain",
+    "portrait of an owl in front of a wooden barn .",
     "On a blue table were green grapes, yellow lemons, oranges and kiwis.",
-    "person makes a save during their soccer match against constitutional republic",
-    "aspen leaves turn gold in autumn along highway that leads .",
+    "goalkeeper makes a save during the soccer match against a stronger team",
+    "birch leaves turn gold in autumn along a path that climbs the hill .",
 };
 enum { SHARED = sizeof shared_captions / sizeof *shared_captions, REPEATS = 6 };
 
