@@ -23,8 +23,8 @@ typedef struct {
     const th_subtext_params *params;
     const char *const *texts;
     int64_t n;
-    th_wordnet *wordnet;
-    th_parser *parser;
+    const th_wordnet *wordnet;
+    const th_parser *parser; /* NULL: without */
     th_kinds *kinds;
     th_lexicon lexicon;
     th_usage usage;
@@ -226,8 +226,6 @@ static void close_shop(shop *s) {
     th_usage_free(&s->usage);
     th_lexicon_free(&s->lexicon);
     th_kinds_close(s->kinds);
-    th_parser_close(s->parser);
-    th_wordnet_close(s->wordnet);
     th_free(s->captions);
     th_arena_free(s->arena);
     for (int i = 0; i < TH_PARALLEL_MAX; i++) th_arena_free(s->worker_arenas[i]); /* those that out has are NULL here */
@@ -269,12 +267,33 @@ static void key_of(const shop *s, char key[TH_HASH_TEXT]) {
     th_hash_text(&h, key);
 }
 
-static th_status make(shop *s, int threads, const th_watch *watch, const char *cache_path, const char *key) {
+/* Everything but the cache. */
+static th_status make(shop *s, int threads, const th_watch *watch, const char *key) {
     th_subtext_stats stats = {0};
-    TH_TRY(open_shop(s, threads));
-    TH_TRY(run(s, threads, watch, &stats));
-    TH_TRY(th_subtexts_finish(s->out, key, s->worker_arenas, threads, &stats));
-    return cache_path ? th_subtexts_save(s->out, cache_path) : TH_OK;
+    if (threads < 1) threads = 1;
+    if (threads > TH_PARALLEL_MAX) threads = TH_PARALLEL_MAX;
+    th_status status = open_shop(s, threads);
+    if (status == TH_OK) status = run(s, threads, watch, &stats);
+    if (status == TH_OK) status = th_subtexts_finish(s->out, key, s->worker_arenas, threads, &stats);
+    if (status != TH_OK) {
+        th_subtexts_free(s->out);
+        s->out = NULL;
+    }
+    close_shop(s);
+    return status;
+}
+
+th_status th_subtexts_make(const char *const *captions, int64_t n, const th_subtext_params *params,
+                           const th_wordnet *wordnet, const th_parser *parser, int threads, const th_watch *watch,
+                           th_subtexts **out) {
+    *out = NULL;
+    TH_TRY(check_params(params));
+    shop s = {.params = params, .texts = captions, .n = n, .wordnet = wordnet, .parser = parser};
+    char key[TH_HASH_TEXT];
+    key_of(&s, key);
+    TH_TRY(make(&s, threads, watch, key));
+    *out = s.out;
+    return TH_OK;
 }
 
 th_status th_subtexts_build(const char *const *captions, int64_t n, const th_subtext_params *params, int threads,
@@ -282,22 +301,25 @@ th_status th_subtexts_build(const char *const *captions, int64_t n, const th_sub
     *out = NULL;
     TH_TRY(check_params(params));
     shop s = {.params = params, .texts = captions, .n = n};
+    th_wordnet *wordnet = NULL;
+    th_parser *parser = NULL;
     char key[TH_HASH_TEXT];
     bool found = false;
-    if (threads < 1) threads = 1;
-    if (threads > TH_PARALLEL_MAX) threads = TH_PARALLEL_MAX;
-    th_status status = th_wordnet_open(params->wordnet, &s.wordnet);
-    if (status == TH_OK && params->parse) status = th_parser_open(params->grammar, &s.parser);
+    th_status status = th_wordnet_open(params->wordnet, &wordnet);
+    if (status == TH_OK && params->parse) status = th_parser_open(params->grammar, &parser);
     if (status == TH_OK) {
+        s.wordnet = wordnet;
+        s.parser = parser;
         key_of(&s, key);
         if (cache_path) status = th_subtexts_try_cache(cache_path, key, &s.out, &found);
     }
-    if (status == TH_OK && !found) status = make(&s, threads, watch, cache_path, key);
-    if (status == TH_OK) {
-        *out = s.out;
-    } else {
-        th_subtexts_free(s.out);
+    if (status == TH_OK && !found) {
+        status = make(&s, threads, watch, key);
+        if (status == TH_OK && cache_path) status = th_subtexts_save(s.out, cache_path);
     }
-    close_shop(&s);
-    return status;
+    th_parser_close(parser);
+    th_wordnet_close(wordnet);
+    if (status != TH_OK) return th_subtexts_free(s.out), status;
+    *out = s.out;
+    return TH_OK;
 }

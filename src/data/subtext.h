@@ -50,6 +50,10 @@ typedef struct th_subtexts th_subtexts;
  * refused, not overwritten. */
 th_status th_subtexts_build(const char *const *captions, int64_t n, const th_subtext_params *params, int threads,
                             const th_watch *watch, const char *cache_path, th_subtexts **out);
+/* The same with dictionaries that are open already (parser NULL: without), and no cache. */
+th_status th_subtexts_make(const char *const *captions, int64_t n, const th_subtext_params *params,
+                           const th_wordnet *wordnet, const th_parser *parser, int threads, const th_watch *watch,
+                           th_subtexts **out);
 void th_subtexts_free(th_subtexts *s);
 
 int64_t th_subtexts_captions(const th_subtexts *s);

@@ -30,12 +30,13 @@ static void make_subtexts(char *text) {
         lines[n++] = p;
         p = newline;
     }
+    static th_wordnet *wordnet;
     th_subtext_params p;
     th_subtexts *s;
+    if (!wordnet && th_wordnet_open(NULL, &wordnet) != TH_OK) return;
     th_subtext_params_init(&p);
-    p.parse = false;
     p.min_count = 1;
-    if (th_subtexts_build(lines, n, &p, 1, NULL, NULL, &s) != TH_OK) return;
+    if (th_subtexts_make(lines, n, &p, wordnet, NULL, 1, NULL, &s) != TH_OK) abort();
     th_str out;
     th_str_init(&out, 1 << 24);
     if (th_subtexts_print(s, lines, n, &out) != TH_OK) abort();
