@@ -4,6 +4,7 @@
 #include <omp.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "graph/leaf.h"
 #include "plan/cost.h"
 #include "plan/passes.h"
@@ -50,39 +51,42 @@ static th_status mark_fixed(th_plan *p) {
     return TH_OK;
 }
 
+/* The graph again, with activations recomputed so that its tensors fit. Places never fit as tightly as the sum of what
+ * lives, so a few rounds aim lower. */
+static th_status fit(th_plan *p, size_t budget) {
+    th_graph *whole = p->g;
+    bool *fixed = p->fixed;
+    size_t least = p->memory.bytes, target = budget;
+    th_status s = TH_OK;
+    p->g = NULL, p->fixed = NULL;
+    for (int round = 0; round < 8 && s == TH_OK; round++) {
+        size_t reached = 0;
+        th_graph_free(p->g);
+        th_memory_free(&p->memory);
+        p->g = NULL;
+        s = th_recompute(whole, fixed, target, &p->g, &reached);
+        if (s == TH_OK) s = mark_fixed(p);
+        if (s == TH_OK) s = th_memory_plan(p->g, p->fixed, &p->memory);
+        if (s == TH_OK && p->memory.bytes < least) least = p->memory.bytes;
+        if (s != TH_OK || p->memory.bytes <= budget || reached > target) break;
+        size_t over = p->memory.bytes - budget;
+        if (over >= target) break;
+        target = target - over < reached ? target - over : reached - 1;
+    }
+    th_graph_free(whole);
+    th_free(fixed);
+    if (s != TH_OK || p->memory.bytes <= budget) return s;
+    char needed[TH_NUMBER_TEXT], given[TH_NUMBER_TEXT];
+    th_human_bytes(needed, (double)least);
+    th_human_bytes(given, (double)budget);
+    return th_fail(TH_E_MEMORY, "activations need at least %s here, the budget leaves them %s", needed, given);
+}
+
 static th_status place(th_plan *p) {
     TH_TRY(mark_fixed(p));
     TH_TRY(th_memory_plan(p->g, p->fixed, &p->memory));
-    size_t budget = p->params.memory_budget, target = budget;
-    if (!budget || p->memory.bytes <= budget) return TH_OK;
-    size_t least = p->memory.bytes;
-    th_graph *whole = p->g;
-    p->g = NULL;
-    th_status s = TH_OK;
-    for (int round = 0; round < 6; round++) { /* places never fit as tightly as the sum of what lives */
-        size_t reached = 0;
-        th_graph *again = NULL;
-        p->g = whole;
-        if ((s = mark_fixed(p)) != TH_OK) break;
-        s = th_recompute(whole, p->fixed, target, &again, &reached);
-        if (s != TH_OK) break;
-        p->g = again;
-        th_memory_free(&p->memory);
-        if ((s = mark_fixed(p)) != TH_OK || (s = th_memory_plan(again, p->fixed, &p->memory)) != TH_OK) break;
-        if (p->memory.bytes < least) least = p->memory.bytes;
-        if (p->memory.bytes <= budget) break;
-        size_t over = p->memory.bytes - budget;
-        if (reached > target || target <= over) break;
-        target -= over;
-        th_graph_free(again);
-        p->g = NULL;
-    }
-    if (p->g != whole) th_graph_free(whole);
-    if (s != TH_OK) return s;
-    if (!p->g || p->memory.bytes > budget)
-        return th_fail(TH_E_MEMORY, "activations need at least %zu MiB here, the budget leaves them %zu MiB",
-                       (least >> 20) + 1, budget >> 20);
-    return TH_OK;
+    size_t budget = p->params.memory_budget;
+    return !budget || p->memory.bytes <= budget ? TH_OK : fit(p, budget);
 }
 
 static bool is_step(const th_node *n) { return !(n->op->flags & (TH_OP_LEAF | TH_OP_VIEW)); }
