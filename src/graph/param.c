@@ -123,17 +123,22 @@ th_status th_param_allocate(th_param *p, bool with_grad) {
 
 th_status th_param_settle(th_param *p, const th_layout *home) {
     if (p->home_settled) return TH_OK;
-    p->home_settled = true;
-    if (th_layout_same(&p->home, home)) return TH_OK;
-    th_param old = *p;
-    p->home = *home;
-    p->value = p->grad = NULL;
-    if (!old.value) return TH_OK; /* nothing to move yet */
-    th_status s = th_param_allocate(p, old.grad != NULL);
-    if (s == TH_OK) s = move(&p->desc, &old.home, TH_F32, old.value, home, TH_F32, p->value);
-    th_free_big(old.value, value_bytes(&old));
-    th_free_big(old.grad, value_bytes(&old));
-    return s;
+    th_param new = *p;
+    new.home = *home;
+    new.home_settled = true;
+    if (p->value && !th_layout_same(&p->home, home)) {
+        size_t bytes = value_bytes(&new);
+        new.value = zeroed(bytes);
+        new.grad = p->grad ? zeroed(bytes) : NULL;
+        th_status s = new.value && (new.grad || !p->grad) ? TH_OK : th_fail_memory();
+        if (s == TH_OK) s = move(&p->desc, &p->home, TH_F32, p->value, home, TH_F32, new.value);
+        th_param *gone = s == TH_OK ? p : &new; /* on failure the parameter stays as it was */
+        th_free_big(gone->value, value_bytes(gone));
+        th_free_big(gone->grad, value_bytes(gone));
+        if (s != TH_OK) return s;
+    }
+    *p = new;
+    return TH_OK;
 }
 
 th_status th_param_pack(th_param *p, th_dtype dtype, const th_layout *layout, int *pack) {
@@ -167,10 +172,12 @@ size_t th_param_bytes(const th_param *p, bool with_grad) {
 static const th_layout row_major;
 
 th_status th_param_get(const th_param *p, float *values) {
+    if (!p->value) return th_fail(TH_E_BUG, "%s: has no values yet", p->name);
     return move(&p->desc, &p->home, TH_F32, p->value, &row_major, TH_F32, values);
 }
 
 th_status th_param_get_grad(const th_param *p, float *values) {
+    if (!p->grad) return th_fail(TH_E_BUG, "%s: has no gradient yet", p->name);
     return move(&p->desc, &p->home, TH_F32, p->grad, &row_major, TH_F32, values);
 }
 

@@ -163,14 +163,15 @@ static void run_bwd(const th_kernel_args *a) {
     int64_t c = th_last(&a->n->in[1]->desc), rows = th_rows(&a->n->in[1]->desc);
     float *sums = (float *)a->scratch;
     char *thread_scratch = a->scratch + a->scratch_bytes;
-    int threads = a->threads;
-#pragma omp parallel num_threads(threads)
+    int threads = 1; /* as many as there are in truth: inside a parallel region of the caller's it is one */
+#pragma omp parallel num_threads(a->threads)
     {
-        int t = omp_get_thread_num();
+        int t = omp_get_thread_num(), n = omp_get_num_threads();
+        if (t == 0) threads = n;
         float *own = sums + 2 * c * t;
         memset(own, 0, 2 * (size_t)c * sizeof(float));
-        rows_bwd(a, rows * t / threads, rows * (t + 1) / threads,
-                 (float *)(thread_scratch + (size_t)t * a->thread_scratch_bytes), own, own + c);
+        rows_bwd(a, rows * t / n, rows * (t + 1) / n, (float *)(thread_scratch + (size_t)t * a->thread_scratch_bytes),
+                 own, own + c);
     }
     float *dgamma = a->out[1], *dbeta = a->out[2];
     memcpy(dgamma, sums, (size_t)c * sizeof(float));
