@@ -48,7 +48,8 @@ run() {
 for example in "$source"/examples/*.c; do
     name=$(basename "$example" .c)
     $compile "$example" -o "$root/$name" $flags $(pkg-config --libs theriac)
-    $compile "$example" -o "$root/$name-static" $flags "$there/lib/libtheriac.a" $(pkg-config --static --libs theriac)
+    $compile "$example" -o "$root/$name-static" $flags "$there/lib/libtheriac.a" -Wl,--as-needed $(pkg-config --static --libs theriac)
+    ! ldd "$root/$name-static" | grep libtheriac || fail "$name-static still wants the shared library"
     run "$name" shared
     run "$name-static" static
     echo "--- $name" && cat "$root/shared"
