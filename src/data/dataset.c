@@ -2,8 +2,6 @@
 #include "data/dataset.h"
 
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/rng.h"
 #include "data/dataset_parts.h"
@@ -28,8 +26,9 @@ static bool is_idx(const char *path) {
 
 static th_status open_file(th_gather *g, const char *spec) {
     if (th_path_ends(spec, ".tsv") || th_path_ends(spec, ".csv")) return th_dataset_open_table(g, spec);
-    if (strstr(th_path_base(spec), ".tar") || has_patterns(spec)) return th_dataset_open_shards(g, spec);
-    if (!th_path_exists(spec)) return th_fail(TH_E_IO, "%s: no such file or folder", spec);
+    bool there = th_path_exists(spec);
+    if (strstr(th_path_base(spec), ".tar") || (!there && has_patterns(spec))) return th_dataset_open_shards(g, spec);
+    if (!there) return th_fail(TH_E_IO, "%s: no such file or folder", spec);
     if (is_idx(spec)) return th_dataset_open_idx(g, spec);
     return th_fail(TH_E_INPUT,
                    "%s: is no data set: a folder, a table (.tsv, .csv), shards (.tar), an IDX file or "

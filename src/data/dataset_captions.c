@@ -118,10 +118,13 @@ bool th_caption_list(char *text, th_list_fn each, void *context, th_status *stat
 
 /* *known is a caption that is there already, until it is met. */
 static th_status add_text(th_gather *g, int64_t image, const json_t *v, const char **known) {
-    char *copy = th_gather_text(g, json_string_value(v), json_string_length(v));
-    if (!copy) return th_fail_memory();
-    if (*known && !strcmp(copy, *known)) return *known = NULL, TH_OK;
-    return *copy ? th_gather_caption(g, image, copy) : TH_OK;
+    const char *text = json_string_value(v);
+    size_t n = json_string_length(v);
+    th_text_trim(&text, &n);
+    if (*known && strlen(*known) == n && !memcmp(text, *known, n)) return *known = NULL, TH_OK;
+    if (!n) return TH_OK;
+    char *copy = th_gather_text(g, text, n);
+    return copy ? th_gather_caption(g, image, copy) : th_fail_memory();
 }
 
 th_status th_dataset_json_captions(th_gather *g, int64_t image, const th_json *j, const char *known) {

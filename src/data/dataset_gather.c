@@ -30,12 +30,18 @@ th_status th_gather_caption(th_gather *g, int64_t image, const char *caption) {
     return TH_OK;
 }
 
+void th_text_trim(const char **text, size_t *length) {
+    const char *from = *text, *end = from + *length;
+    while (from < end && isspace((unsigned char)*from)) from++;
+    while (end > from && isspace((unsigned char)end[-1])) end--;
+    *text = from;
+    *length = (size_t)(end - from);
+}
+
 char *th_gather_text(th_gather *g, const char *text, size_t length) {
-    const char *end = text + length;
-    while (text < end && isspace((unsigned char)*text)) text++;
-    while (end > text && isspace((unsigned char)end[-1])) end--;
-    char *copy = th_arena_alloc(g->d->text, (size_t)(end - text) + 1, 1);
-    if (copy) memcpy(copy, text, (size_t)(end - text));
+    th_text_trim(&text, &length);
+    char *copy = th_arena_alloc(g->d->text, length + 1, 1);
+    if (copy) memcpy(copy, text, length);
     return copy;
 }
 

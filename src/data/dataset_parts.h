@@ -99,7 +99,8 @@ typedef struct {
 th_status th_gather_image(th_gather *g, const char *key);
 /* Of any picture, in any order; a picture's captions keep theirs. */
 th_status th_gather_caption(th_gather *g, int64_t image, const char *caption);
-/* The text without white space at its ends; NULL when out of memory. */
+void th_text_trim(const char **text, size_t *length); /* leaves out the white space at both ends */
+/* A copy of the trimmed text that lives as long as the set; NULL when out of memory. */
 char *th_gather_text(th_gather *g, const char *text, size_t length);
 /* With skip_bad counts the sample that failed and gives TH_OK, else gives s back. */
 th_status th_gather_drop(th_gather *g, th_status s);
