@@ -31,22 +31,32 @@ static th_status rewrite(th_plan *p, const th_graph *recorded) {
     return TH_OK;
 }
 
+static const th_tensor *root_of(const th_tensor *t) {
+    while (t->node->op->flags & TH_OP_VIEW) t = t->node->in[0];
+    return t;
+}
+
 /* Tensors whose bytes are not in the block: leaves but inputs, and gradients that go straight to their parameter. */
 static th_status mark_fixed(th_plan *p) {
     const th_graph *g = p->g;
     th_free(p->fixed);
+    th_free(p->holder);
     p->fixed = th_alloc((size_t)g->n_tensors, sizeof *p->fixed);
-    if (!p->fixed) return th_fail_memory();
+    p->holder = th_alloc((size_t)g->n_tensors, sizeof *p->holder);
+    if (!p->fixed || !p->holder) return th_fail_memory();
+    for (int64_t id = 0; id < g->n_tensors; id++) p->holder[id] = -1;
     for (int64_t k = 0; k < g->n_nodes; k++) {
         const th_node *n = g->nodes[k];
         p->fixed[n->out[0].id] = (n->op->flags & TH_OP_LEAF) && n->op != &th_op_input;
     }
     for (int64_t i = 0; i < g->n_outputs; i++) {
-        const th_tensor *t = g->outputs[i].tensor;
-        while (t->node->op->flags & TH_OP_VIEW) t = t->node->in[0];
+        const th_tensor *t = root_of(g->outputs[i].tensor);
         bool leaf = t->node->op->flags & TH_OP_LEAF;
-        /* A parameter that another plan laid in blocks gets its gradient by a copy, which lays it so. */
-        if (g->outputs[i].param && !leaf && !g->outputs[i].param->home.move) p->fixed[t->id] = true;
+        /* A parameter that another plan laid in blocks gets its gradient by a copy, which lays it so; so does the
+         * second of two parameters with one gradient. */
+        if (!g->outputs[i].param || leaf || g->outputs[i].param->home.move || p->fixed[t->id]) continue;
+        p->fixed[t->id] = true;
+        p->holder[t->id] = i;
     }
     return TH_OK;
 }
@@ -122,39 +132,50 @@ static th_status prepare_steps(th_plan *p) {
     return TH_OK;
 }
 
-static const th_tensor *root_of(const th_tensor *t) {
-    while (t->node->op->flags & TH_OP_VIEW) t = t->node->in[0];
-    return t;
+/* Nodes and outputs that read the bytes of t. */
+static int64_t readers_of(const th_graph *g, const th_tensor *t) {
+    int64_t count = 0;
+    for (int64_t k = 0; k < g->n_nodes; k++)
+        for (int i = 0; i < g->nodes[k]->n_in && is_step(g->nodes[k]); i++) count += root_of(g->nodes[k]->in[i]) == t;
+    for (int64_t i = 0; i < g->n_outputs; i++) count += root_of(g->outputs[i].tensor) == t;
+    return count;
 }
 
-/* The parameter whose gradient buffer holds this tensor. */
-static th_param *grad_of(const th_plan *p, const th_tensor *t, int64_t *which) {
-    for (int64_t i = 0; i < p->g->n_outputs; i++)
-        if (p->g->outputs[i].param && root_of(p->g->outputs[i].tensor) == t) return *which = i, p->g->outputs[i].param;
-    return NULL;
-}
-
-/* Blocked weights: first whose gradients are made in blocks settle, then readers ask for copies. */
+/* Blocked weights: first whose gradients are made in blocks settle, then readers ask for copies. A gradient that
+ * anything else reads stays row-major, which is how everything else reads. */
 static th_status settle_layouts(th_plan *p) {
     for (int64_t i = 0; i < p->n_steps; i++) {
         th_step *s = &p->steps[i];
-        int64_t which;
-        if (s->prepared.weight_input != TH_WEIGHT_OUTPUT) continue;
-        th_param *param = grad_of(p, &s->node->out[0], &which);
-        if (!param || p->g->outputs[which].tensor != &s->node->out[0] || !p->fixed[s->node->out[0].id]) continue;
+        const th_tensor *t = &s->node->out[0];
+        int64_t holder = p->holder[t->id];
+        if (s->prepared.weight_input != TH_WEIGHT_OUTPUT || holder < 0) continue;
+        if (p->g->outputs[holder].tensor != t || readers_of(p->g, t) != 1) continue;
+        th_param *param = p->g->outputs[holder].param;
         TH_TRY(th_param_settle(param, s->prepared.weight_layout));
         s->weight_packed = th_layout_same(&param->home, s->prepared.weight_layout);
     }
     return TH_OK;
 }
 
+static const th_layout row_major;
+
 static th_status bind_param(th_step *s, int input, const th_param_attr *a) {
-    static const th_layout row_major;
     bool weight = s->prepared.weight_input == input;
     s->in[input].param = a->param;
     TH_TRY(th_param_pack(a->param, a->desc.dtype, weight ? s->prepared.weight_layout : &row_major, &s->in[input].pack));
     s->weight_packed |= weight;
-    a->param->home_settled = true;
+    return TH_OK;
+}
+
+/* Outputs that are parameters themselves are read row-major. */
+static th_status bind_outputs(th_plan *p) {
+    p->output_packs = th_arena_alloc(p->g->arena, (size_t)p->g->n_outputs, sizeof *p->output_packs);
+    if (!p->output_packs) return th_fail_memory();
+    for (int64_t i = 0; i < p->g->n_outputs; i++) {
+        const th_node *n = root_of(p->g->outputs[i].tensor)->node;
+        if (n->op == &th_op_param)
+            TH_TRY(th_param_pack(((const th_param_attr *)n->attr)->param, TH_F32, &row_major, &p->output_packs[i]));
+    }
     return TH_OK;
 }
 
@@ -194,6 +215,7 @@ static th_status collect_params(th_plan *p) {
         if (!q) continue;
         if (i == p->n_params_used) p->params_used[p->n_params_used++].param = q;
         p->params_used[i].grad |= grad;
+        q->home_settled = true; /* this plan knows where its bytes are */
     }
     return TH_OK;
 }
@@ -232,6 +254,7 @@ th_status th_plan_new(const th_graph *g, const th_plan_params *params, th_plan *
     TH_GO(prepare_steps(p));
     TH_GO(settle_layouts(p));
     TH_GO(bind(p));
+    TH_GO(bind_outputs(p));
     TH_GO(collect_params(p));
     sum_costs(p);
     *out = p;
@@ -251,6 +274,7 @@ void th_plan_free(th_plan *p) {
     th_free_big(p->scratch, p->cost.scratch_bytes);
     th_memory_free(&p->memory);
     th_free(p->fixed);
+    th_free(p->holder);
     th_graph_free(p->g);
     th_free(p);
 }

@@ -34,7 +34,9 @@ struct th_plan {
     th_graph *g; /* rewritten */
     th_plan_params params;
     int threads;
-    bool *fixed; /* by tensor id: its bytes are not in the block */
+    bool *fixed;       /* by tensor id: its bytes are not in the block */
+    int64_t *holder;   /* by tensor id: the output in whose parameter's gradient its bytes lie, or −1 */
+    int *output_packs; /* by output that is a parameter itself: which copy of it to read */
     th_memory memory;
     th_step *steps;
     int64_t n_steps;

@@ -9,13 +9,16 @@
 static char *bytes_of(const th_plan *p, const th_tensor *t) {
     while (t->node->op->flags & TH_OP_VIEW) t = t->node->in[0];
     if (t->node->op == &th_op_constant) return (char *)((const th_constant_attr *)t->node->attr)->values;
-    if (p->fixed[t->id])
-        for (int64_t i = 0; i < p->g->n_outputs; i++) {
-            const th_tensor *o = p->g->outputs[i].tensor;
-            while (o->node->op->flags & TH_OP_VIEW) o = o->node->in[0];
-            if (p->g->outputs[i].param && o == t) return (char *)p->g->outputs[i].param->grad;
-        }
+    if (p->holder[t->id] >= 0) return (char *)p->g->outputs[p->holder[t->id]].param->grad;
     return p->block + p->memory.places[p->memory.places[t->id].root].offset;
+}
+
+/* Row-major, but for a gradient that lies in its parameter's blocks already. */
+static const char *output_bytes(const th_plan *p, int64_t i) {
+    const th_tensor *t = p->g->outputs[i].tensor;
+    while (t->node->op->flags & TH_OP_VIEW) t = t->node->in[0];
+    if (t->node->op != &th_op_param) return bytes_of(p, t);
+    return th_param_data(((const th_param_attr *)t->node->attr)->param, p->output_packs[i]);
 }
 
 th_status th_plan_allocate(th_plan *p) {
@@ -60,11 +63,7 @@ const void *th_plan_output(const th_plan *p, const char *name) {
     if (!p->ready) return NULL;
     for (int64_t i = 0; i < p->g->n_outputs; i++) {
         const th_graph_output *o = &p->g->outputs[i];
-        if (o->param || strcmp(o->name, name)) continue;
-        const th_tensor *t = o->tensor;
-        while (t->node->op->flags & TH_OP_VIEW) t = t->node->in[0];
-        if (t->node->op == &th_op_param) return ((const th_param_attr *)t->node->attr)->param->value;
-        return bytes_of(p, t);
+        if (!o->param && !strcmp(o->name, name)) return output_bytes(p, i);
     }
     return NULL;
 }
@@ -113,14 +112,12 @@ static th_status copy_grads(th_plan *p) {
     for (int64_t i = 0; i < p->g->n_outputs; i++) {
         th_param *q = p->g->outputs[i].param;
         if (!q) continue;
-        const th_tensor *t = p->g->outputs[i].tensor;
-        const char *from = bytes_of(p, t);
-        if (from != (char *)q->grad) {
-            if (q->home.move)
-                TH_TRY(q->home.move(&q->desc, NULL, TH_F32, from, &q->home, TH_F32, q->grad));
-            else
-                memcpy(q->grad, from, th_desc_bytes(&q->desc));
-        }
+        const char *from = output_bytes(p, i);
+        if (from == (char *)q->grad) continue;
+        if (q->home.move)
+            TH_TRY(q->home.move(&q->desc, NULL, TH_F32, from, &q->home, TH_F32, q->grad));
+        else
+            memcpy(q->grad, from, th_desc_bytes(&q->desc));
     }
     return TH_OK;
 }
