@@ -41,7 +41,7 @@ static th_status infer(th_node *n) {
     const th_desc *q = &n->in[0]->desc, *k = &n->in[1]->desc, *v = &n->in[2]->desc;
     char s[TH_DESC_TEXT], t[TH_DESC_TEXT];
     if (q->rank != 3 || k->rank != 3 || !th_desc_same_shape(k, v) || q->dim[0] != k->dim[0] || q->dim[2] != k->dim[2] ||
-        a->heads < 1 || q->dim[2] % a->heads || (a->causal && q->dim[1] != k->dim[1]))
+        a->heads < 1 || q->dim[2] < 1 || q->dim[2] % a->heads || k->dim[1] < 1 || (a->causal && q->dim[1] != k->dim[1]))
         return th_shape_error("queries %s, keys %s, %lld heads%s", th_desc_text(q, s), th_desc_text(k, t),
                               (long long)a->heads, a->causal ? ", causal" : "");
     n->out[0].desc = TH_DESC(TH_F32, q->dim[0], q->dim[1], q->dim[2]);

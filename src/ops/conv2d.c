@@ -64,7 +64,7 @@ static th_status infer(th_node *n) {
     if (p->rank != 4 || q->rank != 4 || a->p.stride < 1 || a->p.dilation < 1)
         return th_shape_error("%s and %s, stride %lld", th_desc_text(p, s), th_desc_text(q, t), (long long)a->p.stride);
     th_dnn_conv c = shape_of_node(n);
-    bool fits = c.oh > 0 && c.ow > 0;
+    bool fits = c.oh > 0 && c.ow > 0 && c.c > 0 && c.k > 0 && c.kh > 0 && c.kw > 0;
     if (c.kind == TH_CONV_FORWARD) {
         n->out[0].desc = TH_DESC(TH_F32, c.n, c.oh, c.ow, c.k);
         fits = fits && q->dim[1] == c.c && (!a->bias || th_desc_count(&n->in[2]->desc) == c.k);
