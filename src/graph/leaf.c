@@ -30,10 +30,15 @@ static void constant_reference(const th_reference_args *a) {
     for (int64_t i = 0; i < count; i++) a->out[0][i] = c->desc.dtype == TH_I32 ? i32[i] : (double)f[i];
 }
 
-const th_op th_op_input = {.name = "input", .flags = TH_OP_LEAF, .adopt = adopt_input, .infer = infer_desc, .grad = no_grad};
+const th_op th_op_input = {
+    .name = "input", .flags = TH_OP_LEAF, .adopt = adopt_input, .infer = infer_desc, .grad = no_grad};
 const th_op th_op_param = {.name = "param", .flags = TH_OP_LEAF, .infer = infer_desc, .grad = no_grad};
-const th_op th_op_constant = {
-    .name = "constant", .flags = TH_OP_LEAF, .adopt = adopt_constant, .infer = infer_desc, .grad = no_grad, .reference = constant_reference};
+const th_op th_op_constant = {.name = "constant",
+                              .flags = TH_OP_LEAF,
+                              .adopt = adopt_constant,
+                              .infer = infer_desc,
+                              .grad = no_grad,
+                              .reference = constant_reference};
 
 th_tensor *th_input(th_graph *g, const char *name, th_desc d) {
     th_input_attr a = {d, name};

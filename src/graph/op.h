@@ -87,8 +87,8 @@ struct th_op {
     int outputs; /* 0 means 1 */
     unsigned flags;
     void (*adopt)(th_arena *a, void *attr); /* copies into the arena what the attributes point to; NULL: nothing */
-    th_status (*infer)(th_node *n);                         /* sets out[i].desc; dtype is preset to f32 */
-    void (*grad)(th_vjp *v);                                /* NULL: through expand */
+    th_status (*infer)(th_node *n);         /* sets out[i].desc; dtype is preset to f32 */
+    void (*grad)(th_vjp *v);                /* NULL: through expand */
     void (*expand)(th_graph *g, th_node *n, th_tensor **y); /* the same in simpler operations; NULL: a primitive */
     void (*reference)(const th_reference_args *a);          /* primitives that are no maps */
     double (*flops)(const th_node *n);                      /* NULL: flops_each a element of output 0 */

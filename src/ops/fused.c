@@ -45,4 +45,5 @@ static double flops(const th_node *n) {
     return each * (double)th_desc_count(&n->out[0].desc);
 }
 
-const th_op th_op_fused = {.name = "fused", TH_MAP_ROW(TH_EITHER, TH_EITHER), .adopt = adopt, .expand = expand, .flops = flops};
+const th_op th_op_fused = {
+    .name = "fused", TH_MAP_ROW(TH_EITHER, TH_EITHER), .adopt = adopt, .expand = expand, .flops = flops};
