@@ -8,6 +8,7 @@ SECONDS = 60
 CMAKE_FLAGS =
 
 .NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := all
 PACKAGES = build data
 .PHONY: all help deps check demo install sanitize fuzz bench format lint clean
@@ -58,7 +59,7 @@ bench: all ## time a full training step of CLIP ViT-B/32, in f32 and in bf16
 	$(BUILD)/theriac bench step clip-vit-b32 --batch 64 --dtype bf16
 
 format: ## format the C files
-	@find src include tests examples bench -name '*.[ch]' -exec clang-format -i {} +
+	@scripts/lint-format --fix
 
 lint: ## formatting, the order of the rooms, and what a library must not do
 	@scripts/lint
