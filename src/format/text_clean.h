@@ -9,9 +9,9 @@
  * - terminal escapes (ESC [ 31 m) go;
  * - UTF-8 that was read as Windows-1252 or Latin-1 once is mended where it is one of: Ã with any second character but
  *   ‚ ƒ … Œ Ž ’ (À to ÿ); Â with one from NBSP to ¿; â€ with any third (U+2000 to U+203F: quotes, dashes, bullets, …);
- *   â‚¬ (€); ï»¿ (U+FEFF); ðŸ with any two (U+1F000 to U+1FFFF: emoji); and any sequence that shows a C1 control. A
- * text that has one of these and is UTF-8 throughout when read so is mended throughout. ftfy weighs how bad a text
- * looks, and mends other code pages and what was misread twice: that is not done;
+ *   â‚¬ (€); ï»¿ (U+FEFF); ðŸ with any two (U+1F000 to U+1FFFF: emoji); and any sequence that shows a C1
+ *   control. A text that has one of these and is UTF-8 throughout when read so is mended throughout. ftfy weighs how
+ *   bad a text looks, and mends other code pages and what was misread twice: that is not done;
  * - ligatures (ﬁ, ŉ, ǆ, …) are spelled out, full-width and half-width forms take their ordinary width, curly quotes
  *   become straight, C1 controls are read as Windows-1252, other control characters, byte-order marks and interlinear
  *   marks go.
