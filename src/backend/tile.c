@@ -35,12 +35,12 @@ typedef void block_fn(int64_t k, const float *a, int64_t a_row, int64_t a_step, 
 /* clang-format off */
 DEFINE(1, 1) DEFINE(2, 1) DEFINE(3, 1) DEFINE(4, 1) DEFINE(5, 1) DEFINE(6, 1) DEFINE(7, 1) DEFINE(8, 1)
 DEFINE(1, 2) DEFINE(2, 2) DEFINE(3, 2) DEFINE(4, 2) DEFINE(5, 2) DEFINE(6, 2) DEFINE(7, 2) DEFINE(8, 2)
-    /* clang-format on */
 
-    static block_fn *const blocks[2][ROWS] = {
-        {block_1_1, block_2_1, block_3_1, block_4_1, block_5_1, block_6_1, block_7_1, block_8_1},
-        {block_1_2, block_2_2, block_3_2, block_4_2, block_5_2, block_6_2, block_7_2, block_8_2},
+static block_fn *const blocks[2][ROWS] = {
+    {block_1_1, block_2_1, block_3_1, block_4_1, block_5_1, block_6_1, block_7_1, block_8_1},
+    {block_1_2, block_2_2, block_3_2, block_4_2, block_5_2, block_6_2, block_7_2, block_8_2},
 };
+/* clang-format on */
 
 void th_tile_multiply(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_step, const float *b,
                       int64_t b_row, float *c, int64_t c_row, bool add) {
