@@ -21,6 +21,7 @@ static const exception exceptions[] = {
     {TH_WN_NOUN, TH_FORM_PLURAL, "salmon", "salmon"},
     {TH_WN_NOUN, TH_FORM_PLURAL, "trouser", "trousers"},
     {TH_WN_NOUN, TH_FORM_PLURAL, "echo", "echoes"},
+    {TH_WN_NOUN, TH_FORM_PLURAL, "bootie", "booties"},
     {TH_WN_NOUN, TH_FORM_PLURAL, "bus", "buses"},
     {TH_WN_NOUN, TH_FORM_PLURAL, "human", "humans"},
     {TH_WN_NOUN, TH_FORM_PLURAL, "german", "germans"},

@@ -104,7 +104,7 @@ static const attribute_row attributes[] = {
      "indian asian|korean asian|thai asian|turkish|egyptian african|greek|dutch|swedish|australian|canadian"},
 
     {VERB, ALONE, "posture",
-     "stand|sit perch|graze|lie recline|rest sit lie|kneel|squat crouch|hang dangle|lean|float drift sail hover|"
+     "stand|sit perch|<graze|lie recline|rest sit lie|kneel|squat crouch|hang dangle|lean|float drift sail hover|"
      "fly soar hover|walk stroll stride march wander|hike trek walk climb|run jog sprint|jump leap "
      "hop|crawl|climb|swim|dance|"
      "ski|skate|surf|sleep nap doze lie sit|fall tumble|drive|ride|bounce jump"},
@@ -149,7 +149,7 @@ static const attribute_row attributes[] = {
     {NOUN, ANY, "daytime",
      "morning dawn sunrise day|noon day|afternoon day|evening dusk sunset|night midnight evening"},
     {NOUN, ANY, "weekday", "monday|tuesday|wednesday|thursday|friday|saturday|sunday"},
-    {NOUN, ANY, "month", "january|february|march|april|may|june|july|august|september|october|november|december"},
+    {NOUN, ANY, "month", "january|february|april|june|july|august|september|october|november|december"},
     {NOUN, ANY, "sport",
      "football soccer|basketball|baseball|tennis|golf|cricket|hockey|volleyball|rugby football|boxing|badminton|"
      "table_tennis|polo|wrestling"},
@@ -163,8 +163,8 @@ static const char *const people[] = {
     "mc1 boy schoolboy",
     "fc1 girl schoolgirl",
     "?c1 baby infant toddler newborn",
-    "?c1 child kid youngster",
-    "?c1 teenager teen",
+    "?c1 child kid",
+
     "ma2 father dad daddy",
     "fa2 mother mom mum mommy mama",
     "m?2 son brother nephew",
@@ -195,7 +195,8 @@ static const char *const lookalikes[] = {
     "car vehicle automobile taxi cab sedan convertible auto suv jeep",
     "truck lorry van pickup vehicle",
     "bike bicycle cycle motorcycle motorbike scooter",
-    "plane airplane aeroplane jet aircraft airliner",
+    "plane airplane aeroplane jet aircraft airliner fighter bomber",
+    "porch veranda patio terrace balcony deck courtyard",
     "cup mug glass teacup tumbler",
     "plate dish bowl tray platter saucer",
     "shirt blouse top t-shirt tee polo jersey",
@@ -333,28 +334,30 @@ static const char *const generic =
     "attraction tourist industry profession character organization organisation structure event show "
     "item object article material product site person world life love fun work use use case fact art home ";
 
-static const char *const broad =
+/* Words for so much that a sister may fall under them, and what many people are besides. */
+static const char *const wide =
     " plant animal pet cover covering vehicle device machine machinery equipment furniture creature organism food "
-    "vegetable fruit "
-    "tool container clothing clothes garment wear celebrity light air body head face skin hair system unit line top "
-    "accessory "
-    "element feature decoration ornament property facility shelter enclosure stuff board bar figure block strip panel "
-    "layer "
-    "point mark sign symbol square circle cross star being natural opening edge bit sheet frame base stand game state "
-    "medium section break story drive walk flight access entrance support development city town "
-    "village country region area district zone territory neighborhood "
-    "state medium hair beard eyebrow eye nose mouth ear lip neck arm leg hand foot finger shoulder chest knee toe "
-    "thumb tooth "
-    /* what is in most pictures of a place */
-    "sky ground floor wall window door room building tree leaf branch grass water cloud sun shadow street road house "
-    "nature landscape scenery horizon corner sand soil snow dirt rock stone land field hill sea ocean "
-    /* what many people are besides */
+    "vegetable fruit tool container clothing clothes garment wear accessory element feature decoration ornament "
+    "property "
+    "facility shelter enclosure stuff being "
     "friend partner visitor guest student passenger traveler traveller fan spectator participant volunteer resident "
-    "neighbor "
-    "neighbour colleague customer citizen leader expert hero winner champion supporter contestant owner user lover "
-    "individual "
-    "human adult member professional worker fellow follower companion parent relative native local pedestrian crowd "
-    "folk pupil viewer adult guy stranger enthusiast candidate host star ";
+    "neighbor neighbour colleague customer citizen leader expert hero winner champion supporter contestant owner user "
+    "lover individual human adult teenager teen youngster member professional worker fellow follower companion parent "
+    "relative native local pedestrian crowd folk pupil viewer stranger enthusiast candidate host star celebrity pro "
+    "head face body skin hair beard eyebrow eye nose mouth ear lip neck arm leg hand foot finger shoulder chest knee "
+    "toe "
+    "thumb tooth stomach back ";
+
+/* Words with too many meanings to be taken at their first, and what is in most pictures of a place. */
+static const char *const common =
+    " light air system unit line top board bar figure block strip panel layer point mark sign symbol square circle "
+    "cross "
+    "star natural opening edge bit sheet frame base stand game state medium section break story drive walk flight "
+    "access "
+    "entrance support development test complex spring match key link capital hometown quarter "
+    "city town village country region area district zone territory neighborhood "
+    "sky ground floor wall window door room building tree leaf branch grass water cloud sun shadow street road house "
+    "nature landscape scenery horizon corner sand soil snow dirt rock stone land field hill sea ocean ";
 
 static const char *const shows = " photo photograph picture image illustration portrait painting drawing view shot "
                                  "scene footage video film sketch vector clipart icon "
@@ -393,7 +396,8 @@ static bool listed(const char *list, const char *word) {
 }
 
 bool th_kinds_generic(const char *lemma) { return listed(generic, lemma); }
-bool th_kinds_broad(const char *lemma) { return listed(broad, lemma); }
+bool th_kinds_wide(const char *lemma) { return listed(wide, lemma); }
+bool th_kinds_common(const char *lemma) { return listed(common, lemma); }
 bool th_kinds_shows(const char *lemma) { return listed(shows, lemma); }
 bool th_kinds_wishes(const char *lemma) { return listed(wishes, lemma); }
 bool th_kinds_light(const char *lemma) { return listed(light, lemma); }

@@ -42,9 +42,12 @@ bool th_kinds_lookalike(const th_kinds *k, const char *a, const char *b);
 /* Nouns that say how the picture is made, which part of something is meant, how many, or hardly anything: they are
  * neither replaced nor a part of their own ("photo", "front", "group", "thing"). Lemma. */
 bool th_kinds_generic(const char *lemma);
-/* Nouns that replace nothing, for what they name may well be in view unsaid: wide words ("plant", "cover"), what most
- * pictures hold ("sky"), what many people are besides ("friend"). Lemma. */
-bool th_kinds_broad(const char *lemma);
+/* Nouns that take no part: a sister may fall under them ("vehicle"), or one may be both ("friend"); and parts of the
+ * body, which come with whoever is in view. Lemma. */
+bool th_kinds_wide(const char *lemma);
+/* Nouns that replace nothing, for what they name is in view in most pictures ("sky"), or is hard to tell ("key").
+ * Lemma. */
+bool th_kinds_common(const char *lemma);
 /* Of the generic ones, those after which "of X" says that X is in view: "a photo of X", "a group of X". */
 bool th_kinds_shows(const char *lemma);
 /* Verbs after which the object need not be in view: "wants a dog". Lemma. */

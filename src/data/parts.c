@@ -8,6 +8,7 @@
 #include "data/kinds.h"
 
 #define B TH_TAG_BIT
+#define FINITE (B(TH_TAG_VERB) | B(TH_TAG_VERB_S))
 
 typedef struct {
     const th_caption *c;
@@ -98,9 +99,10 @@ static bool verb_group(const builder *b, int i, th_chunk *out) {
 
 static bool preposition(const builder *b, int i, th_chunk *out) {
     int begin = i;
-    if (tagged(b, i, B(TH_TAG_ADJ) | B(TH_TAG_ADV)) && one_of(" next close adjacent ", word(b, i)) &&
-        strcmp(word(b, i + 1), "to") == 0)
-        i++;
+    bool near = tagged(b, i, B(TH_TAG_ADJ) | B(TH_TAG_ADV)) && one_of(" next close adjacent ", word(b, i)) &&
+                strcmp(word(b, i + 1), "to") == 0;
+    bool beside = one_of(" left right ", word(b, i)) && strcmp(word(b, i + 1), "of") == 0;
+    if (near || beside) i++;
     if (!tagged(b, i, B(TH_TAG_PREP))) return false;
     while (tagged(b, i + 1, B(TH_TAG_PREP))) i++;
     bool places = th_word_places(word(b, i));
@@ -250,6 +252,11 @@ static bool stands_alone(const builder *b, int k) {
     return !is_of(b, chunk(b, k + 1)) || (!shows(b, np) && concrete(b, np->head));
 }
 
+/* "in the shape", "a group": what such nouns are nouns of must not be cut off. */
+static bool ends_well(const builder *b, int k) {
+    return !is_of(b, chunk(b, k + 1)) || (!shows(b, chunk(b, k)) && !generic(b, chunk(b, k)));
+}
+
 /* Frames 1 to 3 of WordNet's verbs: "Something ----s", "Somebody ----s", "It is ----ing". */
 static bool verb_stands_alone(const builder *b, const th_chunk *vp) {
     char lemma[TH_WORD_MAX];
@@ -283,9 +290,31 @@ static bool can_act(const builder *b, int k, const th_chunk *vp) {
     return is_of(b, before) && kind(b, k - 2) == TH_CHUNK_NP && shows(b, chunk(b, k - 2));
 }
 
+/* "a coat", "there is a coat", "a photo of a coat": what is introduced so does what the next participle says, whatever
+ * the parser made of it. */
+static bool is_introduced(const builder *b, int k) {
+    const th_chunk *there = chunk(b, k - 2);
+    bool exists =
+        kind(b, k - 1) == TH_CHUNK_VP && there->kind == TH_CHUNK_PRON && strcmp(word(b, there->begin), "there") == 0;
+    return starts_sentence(b, k) || exists;
+}
+
+/* Whether a link of this label ends in one of tokens [begin, end) from before them. */
+static bool linked_before(const builder *b, int begin, int end, char label) {
+    for (int i = 0; i < b->c->link_count; i++) {
+        const th_link *k = &b->c->links[i];
+        if (k->right >= begin && k->right < end && k->left < begin && (!label || k->label[0] == label)) return true;
+    }
+    return false;
+}
+
 static bool takes_subject(const builder *b, int subject, int first, const th_chunk *vp) {
     const th_chunk *np = chunk(b, first);
     if (!can_act(b, first, vp)) return false;
+    bool adjacent = vp->begin == np->end && is_introduced(b, first);
+    if (adjacent && tagged(b, vp->head, B(TH_TAG_VERB_ING))) return true;
+    /* "a coat lies left of": the parser has made something else of the subject */
+    if (adjacent && tagged(b, vp->head, FINITE) && !linked_before(b, vp->begin, vp->end, 'S')) return true;
     if (both_linked(b, subject, vp->head)) return hangs_on(b, vp, subject);
     return starts_sentence(b, first) && subject == np->head;
 }
@@ -307,6 +336,8 @@ static bool takes_object(const builder *b, const th_chunk *vp, const th_chunk *n
 /* Whether a preposition hangs on the noun, or on the verb where the part has one. */
 static bool takes_place(const builder *b, const th_chunk *prep, int noun, const th_chunk *vp) {
     int p = prep->begin;
+    if (prep->end > prep->begin + 1)
+        return true; /* "left of", "in front of": the parser takes the noun in them for one */
     if (!b->c->linked[p]) p = prep->head;
     if (!both_linked(b, noun, p)) return true;
     for (; p <= prep->head; p++) {
@@ -397,6 +428,7 @@ typedef struct {
     int first, last;
     int noun;             /* token on which the next preposition may hang */
     int subject;          /* token on which a verb may hang */
+    int list;             /* the conjunction of a list under way, on which either may hang; or −1 */
     int verb;             /* chunk, or −1 */
     int aside, aside_end; /* tokens between subject and verb that may be dropped */
 } way;
@@ -410,6 +442,7 @@ static bool step_over_list(builder *b, way *w) {
     int conj = -1, end = end_of_list(b, w->last, &conj);
     if (end == w->last) return false;
     if (w->last == w->first && !inside_list(b, w->first)) w->subject = conj;
+    w->list = conj;
     w->last = end;
     w->noun = chunk(b, end)->head;
     keep_way(b, w);
@@ -419,13 +452,15 @@ static bool step_over_list(builder *b, way *w) {
 static bool step_over_place(builder *b, way *w) {
     const th_chunk *prep = chunk(b, w->last + 1), *np = chunk(b, w->last + 2);
     const th_chunk *vp = w->verb >= 0 ? chunk(b, w->verb) : NULL;
-    bool placed = takes_place(b, prep, w->noun, vp) || (w->verb == w->last && takes_place(b, prep, w->subject, vp));
+    bool placed = takes_place(b, prep, w->noun, vp) || (w->list >= 0 && takes_place(b, prep, w->list, vp)) ||
+                  (w->verb == w->last && takes_place(b, prep, w->subject, vp));
     if (np->kind != TH_CHUNK_NP || !placed) return false;
     if (!vp && w->aside == w->aside_end) w->aside = prep->begin;
     w->last += 2;
+    w->list = -1;
     if (!vp) w->aside_end = np->end;
     w->noun = np->head;
-    if (!is_of(b, chunk(b, w->last + 1)) || !shows(b, np)) keep_way(b, w);
+    if (ends_well(b, w->last)) keep_way(b, w);
     return true;
 }
 
@@ -460,7 +495,7 @@ static bool step_over_verb(builder *b, way *w) {
     if (vp->object >= 0) {
         w->last = k + 1;
         w->noun = next->head;
-        if (!is_of(b, chunk(b, k + 2)) || !shows(b, next)) keep_way(b, w);
+        if (ends_well(b, k + 1)) keep_way(b, w);
     } else if (next->kind == TH_CHUNK_ADJ) {
         w->last = k + 1;
         keep_way(b, w);
@@ -489,6 +524,7 @@ static void from_noun_phrase(builder *b, int k) {
              .last = k,
              .noun = np->head,
              .subject = np->head,
+             .list = -1,
              .verb = -1,
              .aside = np->end,
              .aside_end = np->end};
@@ -499,24 +535,26 @@ static void from_noun_phrase(builder *b, int k) {
  */
 static void from_sentence_start(builder *b, int k) {
     if (chunk(b, k)->hedged) return;
-    int verb = -1;
-    if (kind(b, k) == TH_CHUNK_PREP && kind(b, k + 1) == TH_CHUNK_NP && kind(b, k + 2) == TH_CHUNK_VP)
-        verb = k + 2;
+    int verb = -1, start = k;
+    if (kind(b, k) == TH_CHUNK_PREP && kind(b, k + 1) == TH_CHUNK_NP) k += 2;
+    if (k > start && kind(b, k) == TH_CHUNK_VP)
+        verb = k;
     else if (kind(b, k) == TH_CHUNK_PRON && strcmp(word(b, chunk(b, k)->begin), "there") == 0 &&
              kind(b, k + 1) == TH_CHUNK_VP)
         verb = k + 1;
-    else if (kind(b, k) == TH_CHUNK_VP && tagged(b, chunk(b, k)->head, B(TH_TAG_VERB_ING)))
+    else if (k == start && kind(b, k) == TH_CHUNK_VP && tagged(b, chunk(b, k)->head, B(TH_TAG_VERB_ING)))
         verb = k;
     const th_chunk *np = chunk(b, verb + 1);
     if (verb < 0 || chunk(b, verb)->object < 0) return;
-    way w = {.first = k,
+    way w = {.first = start,
              .last = verb + 1,
              .noun = np->head,
              .subject = np->head,
+             .list = -1,
              .verb = verb,
              .aside = np->end,
              .aside_end = np->end};
-    if (!is_of(b, chunk(b, verb + 2)) || !shows(b, np)) keep_way(b, &w);
+    if (ends_well(b, verb + 1)) keep_way(b, &w);
     while (step(b, &w)) continue;
 }
 
@@ -528,15 +566,23 @@ static void whole_caption(builder *b) {
     if (begin < end) keep(b, (th_part){begin, end, begin, begin, 0, false});
 }
 
+/* "on a blue table were grapes", "against the wall stands a coat". */
+static bool is_inverted(const builder *b, int k) {
+    const th_chunk *vp = chunk(b, k), *np = chunk(b, k + 1);
+    if (th_caption_linked(b->c, vp->head, np->head, "SI")) return true;
+    bool place_first = kind(b, k - 1) == TH_CHUNK_NP && kind(b, k - 2) == TH_CHUNK_PREP && chunk(b, k - 2)->places;
+    return place_first && starts_sentence(b, k - 2) && tagged(b, vp->head, FINITE | B(TH_TAG_AUX) | B(TH_TAG_VERB_ED));
+}
+
 void th_parts_find(const th_caption *c, const th_lexicon *l, th_parts *out) {
     builder b = {c, l, out};
     out->chunk_count = out->part_count = 0;
     find_chunks(&b);
     for (int k = 0; k < out->chunk_count; k++) {
         th_chunk *vp = &out->chunks[k];
-        bool object =
-            vp->kind == TH_CHUNK_VP && kind(&b, k + 1) == TH_CHUNK_NP && takes_object(&b, vp, chunk(&b, k + 1));
-        vp->object = object ? k + 1 : -1;
+        bool before_np = vp->kind == TH_CHUNK_VP && kind(&b, k + 1) == TH_CHUNK_NP;
+        vp->inverted = before_np && is_inverted(&b, k);
+        vp->object = before_np && (vp->inverted || takes_object(&b, vp, chunk(&b, k + 1))) ? k + 1 : -1;
     }
     for (int k = 0; k < out->chunk_count; k++) {
         if (starts_sentence(&b, k)) from_sentence_start(&b, k);

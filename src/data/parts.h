@@ -27,6 +27,7 @@ typedef struct {
     int head;       /* NP: its last noun; VP: its last verb; else begin */
     int nouns;      /* NP: where the run of nouns that ends in the head begins */
     int object;     /* VP: the chunk that is its object, or −1 */
+    bool inverted;  /* VP: that chunk is its subject instead ("on the floor lies a coat") */
     bool places;    /* PREP: what follows is in view */
     bool hedged;    /* in a sentence that does not say how things are: a question, a wish, a negation */
 } th_chunk;

@@ -66,9 +66,9 @@ static int near_ancestors(const th_wordnet *w, th_synset s, th_ancestor out[16],
     return m;
 }
 
-static bool is_broad(const th_item *i) {
+static const char *head_of(const th_item *i) {
     const char *blank = strrchr(i->lemma, ' ');
-    return th_kinds_broad(blank ? blank + 1 : i->lemma);
+    return blank ? blank + 1 : i->lemma;
 }
 
 static bool may_replace(const th_swaps *s, const th_item *i) {
@@ -76,7 +76,8 @@ static bool may_replace(const th_swaps *s, const th_item *i) {
     if (i->class != TH_CLASS_NOUN || i->person.family) return true;
     th_value value;
     if (th_kinds_values(s->usage->kinds, TH_CLASS_NOUN, i->lemma, &value, 1)) return true;
-    return i->concrete && !is_broad(i) && !th_kinds_values(s->usage->kinds, TH_CLASS_ADJ, i->lemma, &value, 1);
+    return i->concrete && !th_kinds_wide(head_of(i)) && !th_kinds_common(head_of(i)) &&
+           !th_kinds_values(s->usage->kinds, TH_CLASS_ADJ, i->lemma, &value, 1);
 }
 
 static th_status plant_noun(th_swaps *s, int32_t item) {
@@ -187,10 +188,9 @@ static bool same_thing(const th_swaps *s, int64_t item_a, int64_t item_b) {
     if (!strcmp(a->lemma, b->lemma) || th_kinds_lookalike(u->kinds, a->lemma, b->lemma)) return true;
     if (a->class != b->class) return false;
     if (a->person.family && b->person.family) return th_person_same(a->person, b->person);
-    const char *blank_a = strrchr(a->lemma, ' '), *blank_b = strrchr(b->lemma, ' ');
-    const char *head_a = blank_a ? blank_a + 1 : a->lemma, *head_b = blank_b ? blank_b + 1 : b->lemma;
+    const char *head_a = head_of(a), *head_b = head_of(b);
     bool one_head = !strcmp(head_a, head_b);
-    if (one_head && (!blank_a || !blank_b)) return true;
+    if (one_head && (head_a == a->lemma || head_b == b->lemma)) return true;
     if (!one_head && (th_kinds_lookalike(u->kinds, head_a, head_b) || one_in_other(head_a, head_b))) return true;
     return are_kin(&s->kin[item_a], &s->kin[item_b]);
 }
@@ -375,9 +375,9 @@ static void gather_all(gathering *g) {
         }
     } else if (i->person.family) {
         gather_people(g);
-    } else if (i->concrete) {
+    } else if (i->concrete && !th_kinds_wide(head_of(i))) {
         gather_sisters(g);
-        if (g->count < 4 && !is_broad(i)) gather_sort(g);
+        if (g->count < 4 && !th_kinds_common(head_of(i))) gather_sort(g);
     }
 }
 

@@ -110,7 +110,7 @@ static bool verb_slot(const th_usage *u, const th_caption *c, const th_parts *p,
     s->end = vp->head + 1;
     /* "sitting down" gives way as one */
     while (s->end < vp->end && (c->tokens[s->end].tags & B(TH_TAG_ADV))) s->end++;
-    s->with_object = vp->object >= 0;
+    s->with_object = vp->object >= 0 && !vp->inverted;
     s->form = t == TH_TAG_VERB       ? TH_FORM_BASE
               : t == TH_TAG_VERB_S   ? TH_FORM_S
               : t == TH_TAG_VERB_ING ? TH_FORM_ING
