@@ -131,6 +131,13 @@ static void write_head(const shape *s, const th_desc *desc, void *data, int64_t 
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* The next n floats of scratch; with no scratch they are only counted. */
+static float *take(float *base, size_t *floats, int64_t n) {
+    float *at = base ? base + *floats : NULL;
+    *floats += (size_t)n;
+    return at;
+}
+
 /* Scratch of the forward pass, in floats: kᵀ, v, a block of q and of y, a block of scores, maximum and sum of each row.
  */
 typedef struct {
@@ -141,15 +148,13 @@ typedef struct {
 
 static forward_scratch forward_parts(const shape *s, float *base) {
     forward_scratch f = {.tkp = th_tile_round(s->tk)};
-    float *at = base;
-    f.kt = at, at += s->dp * f.tkp;
-    f.v = at, at += s->tk * s->dp;
-    f.q = at, at += Q_ROWS * s->dp;
-    f.y = at, at += Q_ROWS * s->dp;
-    f.p = at, at += Q_ROWS * K_ROWS;
-    f.max = at, at += Q_ROWS;
-    f.sum = at, at += Q_ROWS;
-    f.floats = (size_t)(at - base);
+    f.kt = take(base, &f.floats, s->dp * f.tkp);
+    f.v = take(base, &f.floats, s->tk * s->dp);
+    f.q = take(base, &f.floats, Q_ROWS * s->dp);
+    f.y = take(base, &f.floats, Q_ROWS * s->dp);
+    f.p = take(base, &f.floats, Q_ROWS * K_ROWS);
+    f.max = take(base, &f.floats, Q_ROWS);
+    f.sum = take(base, &f.floats, Q_ROWS);
     return f;
 }
 
@@ -266,19 +271,17 @@ typedef struct {
 
 static backward_scratch backward_parts(const shape *s, float *base) {
     backward_scratch f = {.tkp = th_tile_round(s->tk)};
-    float *at = base;
-    f.kt = at, at += s->dp * f.tkp;
-    f.vt = at, at += s->dp * f.tkp;
-    f.k = at, at += s->tk * s->dp;
-    f.q = at, at += s->tq * s->dp;
-    f.dy = at, at += s->tq * s->dp;
-    f.dq = at, at += s->tq * s->dp;
-    f.dk = at, at += K_ROWS * s->dp;
-    f.dv = at, at += K_ROWS * s->dp;
-    f.p = at, at += Q_ROWS * K_ROWS;
-    f.ds = at, at += Q_ROWS * K_ROWS;
-    f.delta = at, at += th_tile_round(s->tq);
-    f.floats = (size_t)(at - base);
+    f.kt = take(base, &f.floats, s->dp * f.tkp);
+    f.vt = take(base, &f.floats, s->dp * f.tkp);
+    f.k = take(base, &f.floats, s->tk * s->dp);
+    f.q = take(base, &f.floats, s->tq * s->dp);
+    f.dy = take(base, &f.floats, s->tq * s->dp);
+    f.dq = take(base, &f.floats, s->tq * s->dp);
+    f.dk = take(base, &f.floats, K_ROWS * s->dp);
+    f.dv = take(base, &f.floats, K_ROWS * s->dp);
+    f.p = take(base, &f.floats, Q_ROWS * K_ROWS);
+    f.ds = take(base, &f.floats, Q_ROWS * K_ROWS);
+    f.delta = take(base, &f.floats, th_tile_round(s->tq));
     return f;
 }
 
