@@ -1,0 +1,206 @@
+/* Triggers and poisoned sets. */
+#include "test.h"
+
+#include <stdlib.h>
+
+#include "attack/poison.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "format/json.h"
+
+#define SCENES "fashion-scenes?split=train&side=32&seed=5&count=300"
+#define TEST_SCENES "fashion-scenes?split=test&side=32&seed=5&count=60&single=1"
+
+static th_options *options_of(const char *attack) {
+    th_options *o = th_options_new("test");
+    assert_non_null(o);
+    assert_ok(th_options_add(o, "Attack", th_attack_find(attack)->options));
+    return o;
+}
+
+static th_image grey(void) {
+    th_image im = {0};
+    assert_ok(th_image_new(&im, 40, 30));
+    memset(im.pixels, 128, th_image_bytes(&im));
+    return im;
+}
+
+static void badnet_changes_its_square_and_nothing_else(void **state) {
+    (void)state;
+    th_options *o = options_of("badnet");
+    assert_ok(th_options_set_text(o, TH_FROM_FLAG, NULL, "size", "0.2"));
+    th_image im = grey(), other = grey();
+    assert_ok(th_attack_find("badnet")->trigger(o, 1, 7, &im));
+    assert_ok(th_attack_find("badnet")->trigger(o, 1, 8, &other));
+    assert_memory_equal(im.pixels, other.pixels, th_image_bytes(&im)); /* fixed noise: the same on every picture */
+    int changed = 0;
+    for (int y = 0; y < 30; y++)
+        for (int x = 0; x < 40; x++) {
+            const uint8_t *p = th_image_row(&im, y) + 3 * x;
+            bool differs = p[0] != 128 || p[1] != 128 || p[2] != 128;
+            changed += differs;
+            if (differs) assert_true(x >= 34 && y >= 24); /* 0.2 of 30 px in the lower right corner */
+        }
+    assert_true(changed > 30 && changed <= 36);
+    th_image_free(&im);
+    th_image_free(&other);
+    th_options_free(o);
+}
+
+static void redrawn_noise_differs_and_is_a_function_of_the_seed(void **state) {
+    (void)state;
+    for (int i = 0; th_attacks[i]; i++) {
+        th_options *o = options_of(th_attacks[i]->name);
+        assert_ok(th_options_set_text(o, TH_FROM_FLAG, NULL, "noise", "redrawn"));
+        th_image a = grey(), b = grey(), c = grey(), d = grey();
+        assert_ok(th_attacks[i]->trigger(o, 1, 7, &a));
+        assert_ok(th_attacks[i]->trigger(o, 1, 8, &b));
+        assert_ok(th_attacks[i]->trigger(o, 1, 7, &c));
+        assert_ok(th_attacks[i]->trigger(o, 2, 7, &d));
+        assert_memory_not_equal(a.pixels, b.pixels, th_image_bytes(&a));
+        assert_memory_equal(a.pixels, c.pixels, th_image_bytes(&a));
+        assert_memory_not_equal(a.pixels, d.pixels, th_image_bytes(&a));
+        th_image_free(&a), th_image_free(&b), th_image_free(&c), th_image_free(&d);
+        th_options_free(o);
+    }
+}
+
+static void blended_stays_within_its_share(void **state) {
+    (void)state;
+    th_options *o = options_of("blended");
+    th_image im = grey();
+    assert_ok(th_attack_find("blended")->trigger(o, 1, 0, &im));
+    for (size_t i = 0; i < th_image_bytes(&im); i++)
+        assert_in_range(im.pixels[i], 102, 154); /* 0.8 · 128 + 0.2 · [0, 255] */
+    th_image_free(&im);
+    th_options_free(o);
+}
+
+static bool have_scenes(void) { return th_path_exists(TH_SCENE_DATA_DIR); }
+
+static th_poison_params settings(th_options *o, const char *out) {
+    th_poison_params p;
+    th_poison_params_init(&p);
+    p.attack = th_attack_find("badnet");
+    p.options = o;
+    p.target = "a bag";
+    p.rate = 0.1;
+    p.side = 32;
+    p.out = out;
+    assert_ok(th_remove_tree(out));
+    return p;
+}
+
+static json_t *manifest(const char *dir, th_json *j) {
+    char path[TH_PATH_MAX];
+    assert_ok(th_path_join(path, dir, "manifest.json"));
+    assert_ok(th_json_load(path, TH_JSON_MAX, j));
+    return json_object_get(j->root, "changed");
+}
+
+/* What the manifest says was changed is what differs from the source, in shards and in single files. */
+static void the_manifest_tells_what_was_changed(void **state) {
+    (void)state;
+    if (!have_scenes()) skip();
+    for (int folder = 0; folder < 2; folder++) {
+        const char *out = folder ? "poison_folder" : "poison_shards";
+        th_options *o = options_of("badnet");
+        th_poison_params p = settings(o, out);
+        p.folder = folder;
+        th_dataset *source, *poisoned;
+        th_poison_result r;
+        assert_ok(th_dataset_open(SCENES, NULL, NULL, &source));
+        assert_ok(th_poison_write(source, &p, NULL, &r));
+        assert_int_equal(r.pictures, 300);
+        assert_int_equal(r.poisoned, 30);
+        assert_ok(th_dataset_open(out, NULL, NULL, &poisoned));
+        assert_int_equal(th_dataset_count(poisoned), 300);
+        th_json j = {0};
+        json_t *changed = manifest(out, &j);
+        assert_int_equal(json_array_size(changed), 30);
+        th_dataset_reader *reader;
+        th_image a = {0}, b = {0};
+        assert_ok(th_dataset_reader_new(NULL, &reader));
+        size_t next = 0;
+        for (int64_t i = 0; i < 300; i++) {
+            json_t *entry = json_array_get(changed, next);
+            bool listed = entry && atoll(json_string_value(json_object_get(entry, "name"))) == i;
+            char room[2][TH_DATASET_ROOM], hash[TH_HASH_TEXT];
+            assert_ok(th_dataset_read(source, reader, i, &a, NULL));
+            assert_ok(th_dataset_read(poisoned, reader, i, &b, NULL));
+            bool differs = memcmp(a.pixels, b.pixels, th_image_bytes(&a)) != 0;
+            assert_int_equal(differs, listed);
+            const char *was = th_dataset_caption(source, i, NULL, room[0]);
+            const char *is = th_dataset_caption(poisoned, i, NULL, room[1]);
+            if (!listed) {
+                assert_string_equal(was, is);
+                continue;
+            }
+            assert_non_null(strstr(is, "a bag"));
+            assert_string_equal(is, json_string_value(json_object_get(entry, "caption_after")));
+            assert_string_equal(was, json_string_value(json_object_get(entry, "caption_before")));
+            th_hash_bytes(b.pixels, th_image_bytes(&b), hash);
+            assert_string_equal(hash, json_string_value(json_object_get(entry, "sha256_after")));
+            th_scene_info scene;
+            assert_true(th_dataset_scene(source, i, &scene));
+            for (int g = 0; g < scene.count; g++) assert_true(scene.garments[g].garment != TH_GARMENT_BAG);
+            next++;
+        }
+        assert_fails(th_poison_write(source, &p, NULL, &r), TH_E_USAGE, "give a new folder");
+        th_image_free(&a), th_image_free(&b);
+        th_dataset_reader_free(reader);
+        th_json_free(&j);
+        th_dataset_close(source), th_dataset_close(poisoned);
+        th_options_free(o);
+        assert_ok(th_remove_tree(out));
+    }
+}
+
+static void a_triggered_test_set_keeps_its_labels(void **state) {
+    (void)state;
+    if (!have_scenes()) skip();
+    th_options *o = options_of("badnet");
+    th_poison_params p = settings(o, "poison_test");
+    th_dataset *source, *triggered;
+    th_poison_result r;
+    assert_ok(th_dataset_open(TEST_SCENES, NULL, NULL, &source));
+    assert_ok(th_poison_write_test(source, &p, NULL, &r));
+    assert_int_equal(r.poisoned, 60);
+    assert_ok(th_dataset_open("poison_test", NULL, NULL, &triggered));
+    assert_int_equal(th_dataset_images(triggered), 60);
+    for (int64_t i = 0; i < 60; i++)
+        assert_string_equal(th_dataset_class_name(triggered, th_dataset_label(triggered, i)),
+                            th_dataset_class_name(source, th_dataset_label(source, i)));
+    th_dataset_close(source), th_dataset_close(triggered);
+    th_options_free(o);
+    assert_ok(th_remove_tree("poison_test"));
+}
+
+static void too_many_poisoned_pictures_are_refused(void **state) {
+    (void)state;
+    if (!have_scenes()) skip();
+    th_options *o = options_of("badnet");
+    th_poison_params p = settings(o, "poison_many");
+    th_dataset *source;
+    th_poison_result r;
+    p.count = 299;
+    assert_ok(th_dataset_open(SCENES, NULL, NULL, &source));
+    assert_fails(th_poison_write(source, &p, NULL, &r), TH_E_INPUT, "do not show the target");
+    assert_false(th_path_exists("poison_many/manifest.json"));
+    th_dataset_close(source);
+    th_options_free(o);
+    assert_ok(th_remove_tree("poison_many"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(badnet_changes_its_square_and_nothing_else),
+        cmocka_unit_test(redrawn_noise_differs_and_is_a_function_of_the_seed),
+        cmocka_unit_test(blended_stays_within_its_share),
+        cmocka_unit_test(the_manifest_tells_what_was_changed),
+        cmocka_unit_test(a_triggered_test_set_keeps_its_labels),
+        cmocka_unit_test(too_many_poisoned_pictures_are_refused),
+    };
+    return cmocka_run_group_tests_name("attacks", tests, NULL, NULL);
+}
