@@ -65,6 +65,8 @@ th_status th_clip_check(const th_clip_config *c) {
     TH_TRY(within("model", "vocabulary", c->vocab_size, TH_CLIP_MOST_VOCAB));
     TH_TRY(within("model", "context", c->context, TH_CLIP_MOST_CONTEXT));
     TH_TRY(within("model", "projection", c->projection, TH_CLIP_MOST_WIDTH));
+    if (!(fabsf(c->logit_scale) <= TH_CLIP_MOST_SCALE))
+        return th_fail(TH_E_INPUT, "the model's logit scale is not in [-80, 80]");
     if (c->image_size < c->patch_size)
         return th_fail(TH_E_INPUT, "images of %lld px are smaller than patches of %lld px", (long long)c->image_size,
                        (long long)c->patch_size);

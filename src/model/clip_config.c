@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "format/json.h"
 #include "model/clip_files.h"
+
+#define CONFIG_MAX ((size_t)16 << 20) /* bytes; a model card's worth of labels fits a hundred times */
 
 static th_status read_activation(const th_json *j, const char *field, bool *quick) {
     const char *name = *quick ? "quick_gelu" : "gelu";
@@ -70,6 +73,7 @@ static th_status read_hugging_face(const th_json *j, th_clip_config *c) {
     double scale = (double)c->logit_scale;
     TH_TRY(th_json_int(j, "projection_dim", 1, TH_CLIP_MOST_WIDTH, &c->projection));
     TH_TRY(th_json_double(j, "logit_scale_init_value", &scale));
+    if (!(fabs(scale) <= TH_CLIP_MOST_SCALE)) return th_json_fail(j, "logit_scale_init_value", "in [-80, 80]");
     c->logit_scale = (float)scale;
     return TH_OK;
 }
@@ -157,6 +161,16 @@ static th_status read_open_clip(const th_json *j, th_clip_config *c) {
     return TH_OK;
 }
 
+th_status th_clip_parse_config(const char *name, const char *text, size_t length, bool open_clip, th_clip_config *c) {
+    th_json j = {0};
+    th_clip_config_init(c);
+    TH_TRY(th_json_parse(name, text, length, &j));
+    th_status s = open_clip ? read_open_clip(&j, c) : read_hugging_face(&j, c);
+    if (s == TH_OK) s = th_fail_in(th_clip_check(c), "%s", name);
+    th_json_free(&j);
+    return s;
+}
+
 th_status th_clip_read_config(const char *dir, th_clip_config *c, bool *open_clip) {
     char path[TH_PATH_MAX];
     TH_TRY(th_path_join(path, dir, "config.json"));
@@ -171,12 +185,10 @@ th_status th_clip_read_config(const char *dir, th_clip_config *c, bool *open_cli
         *open_clip = true;
         memcpy(path, other, sizeof path);
     }
-    th_clip_config_init(c);
-    th_json j = {0};
-    TH_TRY(th_json_load(path, TH_JSON_MAX, &j));
-    th_status s = *open_clip ? read_open_clip(&j, c) : read_hugging_face(&j, c);
-    if (s == TH_OK) s = th_fail_in(th_clip_check(c), "%s", path);
-    th_json_free(&j);
+    th_bytes text;
+    TH_TRY(th_file_read(path, CONFIG_MAX, &text));
+    th_status s = th_clip_parse_config(path, text.data, text.length, *open_clip, c);
+    th_free(text.data);
     return s;
 }
 
@@ -206,9 +218,7 @@ static json_t *tower_json(const th_clip_tower *t, const char *type, int64_t proj
                      shortest(t->eps), "attention_dropout", 0.0);
 }
 
-th_status th_clip_write_config(const th_clip_config *c, const char *dir, const char *dtype) {
-    char path[TH_PATH_MAX];
-    TH_TRY(th_path_join(path, dir, "config.json"));
+th_status th_clip_print_config(const th_clip_config *c, const char *dtype, th_str *out) {
     json_t *vision = tower_json(&c->vision, "clip_vision_model", c->projection);
     json_t *text = tower_json(&c->text, "clip_text_model", c->projection);
     json_t *j = json_pack("{s:[s], s:s, s:I, s:f, s:s, s:o?, s:o?}", "architectures", "CLIPModel", "model_type", "clip",
@@ -222,7 +232,19 @@ th_status th_clip_write_config(const th_clip_config *c, const char *dir, const c
               json_object_set_new(text, "bos_token_id", json_integer(c->bos_token_id)) ||
               json_object_set_new(text, "eos_token_id", json_integer(c->eos_token_id)) ||
               json_object_set_new(text, "pad_token_id", json_integer(c->pad_token_id));
-    th_status s = bad ? th_fail_memory() : th_json_write(path, j);
+    th_status s = bad ? th_fail_memory() : th_json_text(j, 2, out);
+    th_str_puts(out, "\n");
     json_decref(j);
+    return s == TH_OK ? th_str_status(out) : s;
+}
+
+th_status th_clip_write_config(const th_clip_config *c, const char *dir, const char *dtype) {
+    char path[TH_PATH_MAX];
+    th_str text;
+    TH_TRY(th_path_join(path, dir, "config.json"));
+    th_str_init(&text, CONFIG_MAX);
+    th_status s = th_clip_print_config(c, dtype, &text);
+    if (s == TH_OK) s = th_file_write(path, text.data, text.length);
+    th_str_free(&text);
     return s;
 }

@@ -15,6 +15,10 @@
 
 #define SCRATCH "clip_test"
 
+/* The address sanitizer would rather stop than let an allocation of petabytes fail, which is tried here. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
+
 /* The largest difference, and the smallest cosine of two rows of unit length. */
 static void compare_rows(const fixture *f, const th_plan *p, const char *name, double *most, double *cosine) {
     int64_t count, width = th_clip_get_config(f->model)->projection;
@@ -265,6 +269,8 @@ static void wrong_config_is_refused_by_field(void **state) {
         {"\"hidden_act\": \"quick_gelu\"", "\"hidden_act\": \"relu\"",
          "'text_config.hidden_act' should be \"quick_gelu\""},
         {"\"layer_norm_eps\": 1e-05", "\"layer_norm_eps\": -1", "'text_config.layer_norm_eps' should be in [0, 1)"},
+        {"\"logit_scale_init_value\": 2.6592", "\"logit_scale_init_value\": 1e300",
+         "field 'logit_scale_init_value' should be in [-80, 80]"},
         {"\"text_config\": {", "\"text_config\": 5, \"other\": {", "field 'text_config' should be an object"},
         {"\"projection_dim\": 16", "\"projection_dim\": \"16\"", "'projection_dim' should be an integer"},
         {"{", "[{", "config.json: line "},
