@@ -61,6 +61,23 @@ static th_status mark_fixed(th_plan *p) {
     return TH_OK;
 }
 
+/* p->g from `whole`, with activations made again so that `target` bytes are alive at most; *reached is what came of it.
+ * One search makes a node again at most once, so where that is not enough its result is searched again. */
+static th_status recompute(th_plan *p, const th_graph *whole, const bool *fixed, size_t target, size_t *reached) {
+    TH_TRY(th_recompute(whole, fixed, target, &p->g, reached));
+    TH_TRY(mark_fixed(p));
+    while (*reached > target) {
+        th_graph *next = NULL;
+        size_t before = *reached;
+        TH_TRY(th_recompute(p->g, p->fixed, target, &next, reached));
+        th_graph_free(p->g);
+        p->g = next;
+        TH_TRY(mark_fixed(p));
+        if (*reached > before - before / 32) break;
+    }
+    return TH_OK;
+}
+
 /* The graph again, with activations recomputed so that its tensors fit. Places never fit as tightly as the sum of what
  * lives, so a few rounds aim lower. */
 static th_status fit(th_plan *p, size_t budget) {
@@ -74,8 +91,7 @@ static th_status fit(th_plan *p, size_t budget) {
         th_graph_free(p->g);
         th_memory_free(&p->memory);
         p->g = NULL;
-        s = th_recompute(whole, fixed, target, &p->g, &reached);
-        if (s == TH_OK) s = mark_fixed(p);
+        s = recompute(p, whole, fixed, target, &reached);
         if (s == TH_OK) s = th_memory_plan(p->g, p->fixed, &p->memory);
         if (s == TH_OK && p->memory.bytes < least) least = p->memory.bytes;
         if (s != TH_OK || p->memory.bytes <= budget || reached > target) break;

@@ -4,9 +4,10 @@
  * cost is the sum of the nodes' times.
  *
  * The search is greedy: at the moment when most is alive, the node is dropped that frees most bytes there for the least
- * time; a drop that only moves the peak elsewhere and higher is taken back. Elementwise results go first, then
- * attention, then narrow products; what is left of a transformer are its residual streams, one a block. At the end
- * drops that have become needless are undone, the dearest first. */
+ * time, less where other dropped nodes would have to be made again sooner for it, which spreads the drops along a
+ * chain. One that only moves the peak elsewhere and higher is taken back. Elementwise results go first, then attention,
+ * then narrow products; what is left of a transformer are its residual streams, one a block, and of a chain every few
+ * steps. At the end drops that have become needless are undone, the dearest first. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 #define NONE (-1)
 #define ALIGN 64
 #define MOST_TOGETHER 24 /* nodes that one drop may take along */
+#define MOST_HASTENED 128
 
 typedef struct {
     const th_graph *g;
@@ -37,6 +39,7 @@ typedef struct {
     int64_t *at, *again; /* by node: its places in the schedule, or NONE */
     int64_t *last[2];    /* by root, of its first and second making: the last item that reads it */
     int64_t *waiting;    /* nodes to be made again before the next one */
+    int64_t *seen, look; /* by node: in which look it was seen last */
     size_t *live;        /* by item: bytes alive while it runs */
     int64_t peak;        /* the item with most */
 } search;
@@ -240,8 +243,27 @@ static void weigh(const search *s, drop *d, size_t bytes) {
     if (without >= with) d->count = 1;
 }
 
+/* Bytes that are made again only after item `next` now, and would have to be there before it if d were. So dropping
+ * neighbours, which makes long stretches live again at once, comes later than dropping here and there. */
+static size_t hastened_bytes(search *s, const drop *d, int64_t next) {
+    int64_t *found = s->waiting, count = 0;
+    size_t bytes = 0;
+    s->look++;
+    for (int64_t i = -d->count; i < count && count < MOST_HASTENED; i++) {
+        const th_node *n = s->g->nodes[i < 0 ? d->nodes[i + d->count] : found[i]];
+        for (int k = 0; k < n->n_in; k++) {
+            int64_t r = s->root[n->in[k]->id], j = s->owner[r];
+            if (s->moment[j] == NONE || s->again[j] <= next || s->seen[j] == s->look) continue;
+            s->seen[j] = s->look;
+            found[count++] = j;
+            bytes += s->bytes[r];
+        }
+    }
+    return bytes;
+}
+
 /* The best drop at the peak; false when there is none. */
-static bool choose(const search *s, const bool *refused, drop *best) {
+static bool choose(search *s, const bool *refused, drop *best) {
     *best = (drop){0};
     for (int64_t j = 0; j < s->n; j++) {
         int64_t next;
@@ -252,6 +274,8 @@ static bool choose(const search *s, const bool *refused, drop *best) {
         weigh(s, &d, bytes);
         /* Of equals, the one that stays away longest. */
         d.rate *= 1.0 + 0.25 * (double)(next - s->peak) / (double)s->count;
+        if (d.rate <= best->rate) continue;
+        d.rate *= (double)bytes / (double)(bytes + hastened_bytes(s, &d, next));
         if (d.rate > best->rate) *best = d;
     }
     return best->rate > 0;
@@ -378,6 +402,7 @@ th_status th_recompute(const th_graph *from, const bool *fixed, size_t budget, t
     s.again = th_arena_alloc(a, n, sizeof *s.again);
     for (int i = 0; i < 2; i++) s.last[i] = th_arena_alloc(a, t, sizeof *s.last[i]);
     s.waiting = th_arena_alloc(a, n, sizeof *s.waiting);
+    s.seen = th_arena_alloc(a, n, sizeof *s.seen);
     s.live = th_arena_alloc(a, 2 * n + 2, sizeof *s.live);
     refused = th_arena_alloc(a, n, sizeof *refused);
     if (th_arena_failed(a)) TH_GO(th_fail_memory());
