@@ -70,11 +70,8 @@ static void spoil_gradients(const th_clip *m) {
     }
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+/* Seconds of this process, so that a busy machine does not count. */
+static double now(void) { return (double)clock() / CLOCKS_PER_SEC; }
 
 static void budget_keeps_gradients_to_the_bit(void **state) {
     (void)state;
@@ -97,7 +94,7 @@ static void budget_keeps_gradients_to_the_bit(void **state) {
         float *want = gradients(m), loss = *(const float *)th_plan_output(p, "loss");
         assert_true(loss > 0.1f && loss < 10.0f);
         th_plan_free(p);
-        const int shares[] = {80, 60, 45, 30, 25};
+        const int shares[] = {80, 60, 45, 30, 20};
         for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
             params.memory_budget = whole.tensor_bytes * (size_t)shares[i] / 100;
             assert_ok(th_plan_new(g, &params, &p));
@@ -136,7 +133,7 @@ static void deep_models_are_planned_within_two_seconds(void **state) {
     th_plan_params params;
     th_plan_params_init(&params);
     size_t whole = 0;
-    const int shares[] = {100, 60, 30, 10};
+    const int shares[] = {100, 80, 60, 45, 30, 15, 6};
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
         th_plan *p;
         th_plan_cost cost;

@@ -187,6 +187,43 @@ static void recomputation_changes_no_bit(void **state) {
     th_params_free(ps);
 }
 
+/* A chain where every step costs the same: what is kept are a few of its tensors, about as Chen et al. would. */
+static void chains_are_remade_in_stretches(void **state) {
+    (void)state;
+    enum { LENGTH = 48 };
+    th_params *ps = th_params_new();
+    th_graph *g = th_graph_new();
+    th_tensor *x = th_input(g, "x", D(256, 16));
+    for (int i = 0; i < LENGTH; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "w%d", i);
+        x = th_gelu(g, th_linear(g, x, th_use(g, add_param(ps, name, D(16, 16))), NULL));
+    }
+    for (int i = 0; i < LENGTH; i++) assert_ok(th_param_allocate(th_params_at(ps, i), true));
+    th_tensor *loss = th_mean_all(g, th_square(g, x));
+    th_output(g, "loss", loss);
+    th_grad_params(g, loss, ps);
+    th_plan_params params = with(1, TH_F32, 0);
+    th_plan *p = plan_of(g, &params);
+    th_plan_cost whole, cost;
+    th_plan_get_cost(p, &whole);
+    fill_input(p, "x", 1);
+    uint64_t want = bits_of(g, p, ps);
+    th_plan_free(p);
+    for (size_t share = 60; share >= 24; share -= 12) {
+        params.memory_budget = whole.tensor_bytes * share / 100;
+        p = plan_of(g, &params);
+        th_plan_get_cost(p, &cost);
+        printf("  %zu %%: %.1f %% more flops\n", share, 100 * cost.recomputed_flops / cost.flops);
+        assert_true(cost.tensor_bytes <= params.memory_budget && cost.recomputed_flops < 0.35 * cost.flops);
+        fill_input(p, "x", 1);
+        assert_true(bits_of(g, p, ps) == want);
+        th_plan_free(p);
+    }
+    th_graph_free(g);
+    th_params_free(ps);
+}
+
 /* --- a small transformer, for runs, threads and failing allocations --- */
 
 /* Texts of 6 tokens through one block of two heads, to classes; n texts. */
@@ -758,6 +795,7 @@ static void parameters_survive_failed_allocations(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recomputation_changes_no_bit),
+        cmocka_unit_test(chains_are_remade_in_stretches),
         cmocka_unit_test(runs_repeat_and_threads_agree),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(blocked_parameters_serve_all_plans),
