@@ -15,10 +15,6 @@
 
 #define SCRATCH "clip_test"
 
-/* The address sanitizer would rather stop than let an allocation of petabytes fail, which is tried here. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
-
 /* The largest difference, and the smallest cosine of two rows of unit length. */
 static void compare_rows(const fixture *f, const th_plan *p, const char *name, double *most, double *cosine) {
     int64_t count, width = th_clip_get_config(f->model)->projection;
