@@ -14,7 +14,7 @@ typedef struct th_plan th_plan;
 typedef struct {
     int threads;          /* 0: as many as the process may use */
     th_dtype compute;     /* TH_F32 or TH_BF16: operands of products and saved activations */
-    size_t memory_budget; /* bytes for tensors and scratch; 0: no limit. Activations are computed again to fit it */
+    size_t memory_budget; /* bytes for tensors (tensor_bytes below); 0: no limit. Activations are computed again to fit it */
     bool no_fusion;       /* every operation on its own: for tests */
 } th_plan_params;
 void th_plan_params_init(th_plan_params *p);
@@ -46,8 +46,18 @@ void *th_plan_input(th_plan *p, const char *name);
 const void *th_plan_output(const th_plan *p, const char *name);
 const th_desc *th_plan_input_desc(const th_plan *p, const char *name);
 
-/* One run. seed and step feed random operations. Call th_plan_stale after parameters changed behind the plan's back. */
+/* One run. seed and step feed random operations. */
 th_status th_plan_run(th_plan *p, uint64_t seed, uint32_t step);
+
+/* What this machine does at best: products of 1024 in this dtype, and copying. Takes some hundredths of a second. */
+typedef struct {
+    int threads;
+    double flops_per_second, bytes_per_second;
+} th_ceilings;
+th_status th_ceilings_measure(int threads, th_dtype compute, th_ceilings *out);
+/* The least time that a run can take on so many cores like these: arithmetic and memory traffic at their ceilings, one
+ * after the other. Memory is taken to be up to 8 times as fast where there are more cores. */
+double th_ceilings_seconds(const th_ceilings *c, const th_plan_cost *cost, int cores);
 
 /* Seconds of each kind of operation, summed over the runs since it was switched on. */
 typedef struct {

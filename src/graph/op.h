@@ -50,7 +50,7 @@ typedef struct {
     void (*range)(const th_kernel_args *a, int64_t begin, int64_t end, char *scratch);
     int64_t (*units)(const th_node *n); /* NULL: the rows of output 0 */
     /* … or run, which looks after its own threads. */
-    void (*run)(const th_kernel_args *a);
+    th_status (*run)(const th_kernel_args *a);
     th_status (*prepare)(th_prepared *p); /* NULL: nothing to prepare */
     void (*release)(void *state);
 } th_kernel;

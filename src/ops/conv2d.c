@@ -140,24 +140,22 @@ static void release(void *state) {
     th_free(s);
 }
 
-static void run(const th_kernel_args *a) {
+static th_status run(const th_kernel_args *a) {
     const conv_state *s = a->state;
     const th_node *n = a->n;
     const void *in[4] = {a->in[0], a->in[1], n->n_in == 3 ? a->in[2] : NULL, NULL};
     void *moved = a->scratch + s->scratch, *out = a->out[0];
     bool makes_weights = n->op == &th_op_conv2d_bwd_weights;
     int weight = n->op == &th_op_conv2d ? 1 : 0;
+    const th_desc *d = makes_weights ? &n->out[0].desc : &n->in[weight]->desc;
     if (!a->weight_packed && makes_weights) out = moved;
     if (!a->weight_packed && !makes_weights) {
-        const th_desc *d = &n->in[weight]->desc;
-        s->layout->move(d, NULL, d->dtype, in[weight], s->layout, d->dtype, moved);
+        TH_TRY(s->layout->move(d, NULL, d->dtype, in[weight], s->layout, d->dtype, moved));
         in[weight] = moved;
     }
-    th_dnn_run(s->dnn, in, out, a->scratch);
-    if (!a->weight_packed && makes_weights) {
-        const th_desc *d = &n->out[0].desc;
-        s->layout->move(d, s->layout, d->dtype, moved, NULL, d->dtype, a->out[0]);
-    }
+    TH_TRY(th_dnn_run(s->dnn, in, out, a->scratch));
+    if (a->weight_packed || !makes_weights) return TH_OK;
+    return s->layout->move(d, s->layout, d->dtype, moved, NULL, d->dtype, a->out[0]);
 }
 
 static void reference(const th_reference_args *r) {

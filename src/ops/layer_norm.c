@@ -159,7 +159,7 @@ static void rows_bwd(const th_kernel_args *a, int64_t begin, int64_t end, float 
     }
 }
 
-static void run_bwd(const th_kernel_args *a) {
+static th_status run_bwd(const th_kernel_args *a) {
     int64_t c = th_last(&a->n->in[1]->desc), rows = th_rows(&a->n->in[1]->desc);
     float *sums = (float *)a->scratch;
     char *thread_scratch = a->scratch + a->scratch_bytes;
@@ -178,6 +178,7 @@ static void run_bwd(const th_kernel_args *a) {
     memcpy(dbeta, sums + c, (size_t)c * sizeof(float));
     for (int t = 1; t < threads; t++)
         for (int64_t i = 0; i < c; i++) dgamma[i] += sums[2 * c * t + i], dbeta[i] += sums[2 * c * t + c + i];
+    return TH_OK;
 }
 
 static double flops_bwd(const th_node *n) { return 20.0 * (double)th_desc_count(&n->in[1]->desc); }

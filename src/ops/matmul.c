@@ -89,13 +89,12 @@ static void no_products(const th_desc *d, const float *bias, const float *residu
     }
 }
 
-static void run(const th_kernel_args *a) {
+static th_status run(const th_kernel_args *a) {
     const matmul_attr *m = a->n->attr;
     const void *in[4] = {a->in[0], a->in[1], m->bias ? a->in[2] : NULL, m->residual ? a->in[m->bias ? 3 : 2] : NULL};
-    if (a->state)
-        th_dnn_run(a->state, in, a->out[0], a->scratch);
-    else
-        no_products(&a->n->out[0].desc, in[2], in[3], a->out[0]);
+    if (a->state) return th_dnn_run(a->state, in, a->out[0], a->scratch);
+    no_products(&a->n->out[0].desc, in[2], in[3], a->out[0]);
+    return TH_OK;
 }
 
 static void reference(const th_reference_args *r) {

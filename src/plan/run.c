@@ -68,7 +68,7 @@ const void *th_plan_output(const th_plan *p, const char *name) {
     return NULL;
 }
 
-static void run_step(const th_plan *p, th_step *s, uint64_t seed, uint32_t step) {
+static th_status run_step(const th_plan *p, th_step *s, uint64_t seed, uint32_t step) {
     const th_kernel *kernel = &s->node->op->cpu;
     th_kernel_args a = {
         .n = s->node,
@@ -83,14 +83,11 @@ static void run_step(const th_plan *p, th_step *s, uint64_t seed, uint32_t step)
         .seed = seed,
         .step = step,
     };
-    if (kernel->run) {
-        kernel->run(&a);
-        return;
-    }
+    if (kernel->run) return kernel->run(&a);
     char *own = p->scratch + s->shared_scratch;
     if (!s->parallel) {
         kernel->range(&a, 0, s->units, own);
-        return;
+        return TH_OK;
     }
 #pragma omp parallel num_threads(p->threads)
     {
@@ -98,6 +95,7 @@ static void run_step(const th_plan *p, th_step *s, uint64_t seed, uint32_t step)
         int64_t begin = s->units * t / n, end = s->units * (t + 1) / n;
         if (begin < end) kernel->range(&a, begin, end, own + (size_t)t * s->prepared.thread_scratch);
     }
+    return TH_OK;
 }
 
 static double now(void) {
@@ -125,12 +123,12 @@ static th_status copy_grads(th_plan *p) {
 th_status th_plan_run(th_plan *p, uint64_t seed, uint32_t step) {
     TH_TRY(th_plan_allocate(p));
     if (!p->profiled) {
-        for (int64_t i = 0; i < p->n_steps; i++) run_step(p, &p->steps[i], seed, step);
+        for (int64_t i = 0; i < p->n_steps; i++) TH_TRY(run_step(p, &p->steps[i], seed, step));
         return copy_grads(p);
     }
     double t = now();
     for (int64_t i = 0; i < p->n_steps; i++) {
-        run_step(p, &p->steps[i], seed, step);
+        TH_TRY(run_step(p, &p->steps[i], seed, step));
         double end = now();
         p->steps[i].seconds += end - t;
         t = end;
