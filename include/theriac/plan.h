@@ -14,7 +14,8 @@ typedef struct th_plan th_plan;
 typedef struct {
     int threads;          /* 0: as many as the process may use */
     th_dtype compute;     /* TH_F32 or TH_BF16: operands of products and saved activations */
-    size_t memory_budget; /* bytes for tensors (tensor_bytes below); 0: no limit. Activations are computed again to fit it */
+    size_t memory_budget; /* bytes for tensors (tensor_bytes below); 0: no limit. Activations are computed again to fit
+                             it */
     bool no_fusion;       /* every operation on its own: for tests */
 } th_plan_params;
 void th_plan_params_init(th_plan_params *p);
