@@ -71,6 +71,21 @@ static th_status set_garments(th_scene_spec *s, const char *value) {
     return TH_OK;
 }
 
+/* "0.5", or "0.6-0.15" for a share that falls as training goes on */
+static th_status set_nouns(th_scene_spec *s, const char *value) {
+    char first[16];
+    double from, to;
+    const char *dash = strchr(value, '-');
+    int n = dash ? (int)(dash - value) : (int)strlen(value);
+    snprintf(first, sizeof first, "%.*s", n, value);
+    bool good = n < (int)sizeof first && th_parse_f64(first, &from) && from >= 0 && from <= 1;
+    if (good && dash) good = th_parse_f64(dash + 1, &to) && to >= 0 && to <= 1;
+    if (!good) return fail_value("nouns", value, "a share from 0 to 1, or two such as 0.6-0.15");
+    s->params.noun_first = (float)from;
+    s->params.noun_last = (float)(dash ? to : from);
+    return TH_OK;
+}
+
 static th_status set_single(th_scene_spec *s, const char *value) {
     if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0) return fail_value("single", value, "0 or 1");
     s->params.one_garment_each = *value == '1';
@@ -86,8 +101,9 @@ static th_status set_data(th_scene_spec *s, const char *value) {
 static const struct {
     const char *name;
     th_status (*set)(th_scene_spec *s, const char *value);
-} options[] = {{"split", set_split},       {"side", set_side},     {"seed", set_seed},     {"count", set_count},
-               {"garments", set_garments}, {"offset", set_offset}, {"single", set_single}, {"data", set_data}};
+} options[] = {{"split", set_split},   {"side", set_side},         {"seed", set_seed},
+               {"count", set_count},   {"garments", set_garments}, {"offset", set_offset},
+               {"single", set_single}, {"nouns", set_nouns},       {"data", set_data}};
 enum { OPTION_COUNT = sizeof options / sizeof *options };
 
 static th_status fail_option(const char *name) {
@@ -99,7 +115,7 @@ static th_status fail_option(const char *name) {
         return th_fail(TH_E_USAGE, TH_SCENES_NAME ": there is no '%s'; did you mean '%s'?", shown, near.best);
     return th_fail(TH_E_USAGE,
                    TH_SCENES_NAME ": there is no '%s' (there are: split, side, seed, count, garments, offset, single, "
-                                  "data)",
+                                  "nouns, data)",
                    shown);
 }
 

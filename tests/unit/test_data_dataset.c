@@ -792,6 +792,9 @@ static void wrong_scene_options_are_refused_by_name(void **state) {
         {"fashion-scenes?side=9x", "side=9x: should be a number"},
         {"fashion-scenes?split=val", "split=val: should be train, validation or test"},
         {"fashion-scenes?garments=0", "garments=0: should be 1 to 3"},
+        {"fashion-scenes?nouns=1.5", "nouns=1.5: should be a share"},
+        {"fashion-scenes?nouns=0.5-", "nouns=0.5-: should be"},
+        {"fashion-scenes?nouns=-0.5", "nouns=-0.5: should be"},
         {"fashion-scenes?garments=3-2", "garments=3-2: should be"},
         {"fashion-scenes?garments=1-33", "garments=1-33: should be"},
         {"fashion-scenes?count=0", "count=0: should be a number from 1"},
@@ -804,6 +807,10 @@ static void wrong_scene_options_are_refused_by_name(void **state) {
     open_fails("fashion-scenes?data=/nowhere", NULL, TH_E_IO, "dataset-fashion-mnist");
     th_scene_spec s;
     assert_ok(th_scene_spec_parse("fashion-scenes?", &s));
+    assert_ok(th_scene_spec_parse("fashion-scenes?nouns=0.5", &s));
+    assert_true(s.params.noun_first == 0.5f && s.params.noun_last == 0.5f);
+    assert_ok(th_scene_spec_parse("fashion-scenes?nouns=1-0.25", &s));
+    assert_true(s.params.noun_first == 1 && s.params.noun_last == 0.25f);
     assert_ok(th_scene_spec_parse("fashion-scenes?garments=2&data=a/b&seed=5", &s));
     assert_true(s.params.garments_min == 2 && s.params.garments_max == 2 && s.params.seed == 5);
     assert_string_equal(s.data_dir, "a/b");
