@@ -71,6 +71,7 @@ static th_status clean(th_cli *cli, work *w) {
         .pairs = w->pairs,
         .subtexts = w->subtexts,
         .command = command,
+        .compare = true,
         .card_title = "A cleaned CLIP model",
         .card_about = "Fine-tuned on clean pairs against a possible backdoor. A low success rate of one attack does "
                       "not show that "
@@ -106,6 +107,7 @@ const th_verb th_verb_clean = {
                {"Data", th_data_options},
                {"Training", th_clip_fit_options},
                {"Evaluation", th_eval_options},
+               {"Test", th_test_options},
                {"Run", th_run_options}},
     .method = method,
     .run = run,

@@ -31,6 +31,13 @@ const th_option th_eval_options[] = {
     TH_OPT_END,
 };
 
+const th_option th_test_options[] = {
+    TH_OPT_PATH("test", NULL, "as --eval, on what chooses nothing: measured at the end only", .argument = "SET"),
+    TH_OPT_PATH("test-triggered", NULL, "as --eval-triggered, likewise", .argument = "SET"),
+    TH_OPT_PATH("test-pairs", NULL, "as --eval-pairs, likewise", .argument = "SET"),
+    TH_OPT_END,
+};
+
 static th_status read_columns(th_cli *cli, th_dataset_params *p) {
     const char *separator = th_get_str(cli->options, "separator");
     p->image_column = th_get_str(cli->options, "image-column");
@@ -103,20 +110,23 @@ static th_status read_list(th_cli *cli, const char *name, char ***out, int64_t *
     return TH_OK;
 }
 
-th_status th_cli_eval_open(th_cli *cli, th_cli_eval *e, bool *any) {
+th_status th_cli_eval_open(th_cli *cli, const char *name, th_cli_eval *e) {
+    char triggered[32], pairs[32];
+    snprintf(triggered, sizeof triggered, "%s-triggered", name);
+    snprintf(pairs, sizeof pairs, "%s-pairs", name);
     *e = (th_cli_eval){0};
     th_clip_eval_params_init(&e->params);
-    TH_TRY(open_limited(cli, "eval", &e->labelled));
-    TH_TRY(open_limited(cli, "eval-triggered", &e->triggered));
-    TH_TRY(open_limited(cli, "eval-pairs", &e->pairs));
+    TH_TRY(open_limited(cli, name, &e->labelled));
+    TH_TRY(open_limited(cli, triggered, &e->triggered));
+    TH_TRY(open_limited(cli, pairs, &e->pairs));
     TH_TRY(read_list(cli, "classes", &e->classes, &e->n_classes, &e->params.classes));
     TH_TRY(read_list(cli, "templates", &e->templates, &e->n_templates, &e->params.templates));
     e->params.target = th_get_str(cli->options, "target");
     e->params.labelled = e->labelled;
     e->params.triggered = e->triggered;
     e->params.pairs = e->pairs;
-    *any = e->labelled || e->triggered || e->pairs;
-    if (e->triggered && !e->params.target) return th_fail(TH_E_USAGE, "--eval-triggered wants the attack's --target");
+    e->any = e->labelled || e->triggered || e->pairs;
+    if (e->triggered && !e->params.target) return th_fail(TH_E_USAGE, "--%s wants the attack's --target", triggered);
     return TH_OK;
 }
 
@@ -145,12 +155,14 @@ static void rates_row(th_table *t, const char *what, const th_estimate *shares, 
     th_table_cell(t, "%lld", (long long)n);
 }
 
-void th_cli_eval_print(th_cli *cli, const th_clip_eval *r) {
+void th_cli_eval_print(th_cli *cli, const char *of, const th_clip_eval *r) {
+    char title[96];
     /* Beyond the number of classes every class is among the k nearest. */
     int tops = 0;
     while (tops < TH_TOP_COUNT && (tops == 0 || th_top_k[tops] < r->classes)) tops++;
     if (r->has_accuracy || r->has_attack) {
-        th_table *t = th_table_new("Zero-shot, % with 95 % interval");
+        snprintf(title, sizeof title, "%s%sZero-shot, %% with 95 %% interval", of ? of : "", of ? ": " : "");
+        th_table *t = th_table_new(title);
         char name[16];
         th_table_column(t, TH_LEFT, "");
         for (int i = 0; i < tops; i++) {
@@ -169,7 +181,8 @@ void th_cli_eval_print(th_cli *cli, const th_clip_eval *r) {
         th_table_free(t);
     }
     if (r->has_retrieval) {
-        th_table *t = th_table_new("Retrieval, % with 95 % interval");
+        snprintf(title, sizeof title, "%s%sRetrieval, %% with 95 %% interval", of ? of : "", of ? ": " : "");
+        th_table *t = th_table_new(title);
         char name[16];
         th_table_column(t, TH_LEFT, "");
         for (int i = 0; i < TH_RECALL_COUNT; i++) {

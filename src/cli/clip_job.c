@@ -20,9 +20,9 @@ typedef struct {
     th_cli_job *job;
     th_clip_fit *fit;
     th_run_folder *run;
-    th_cli_eval eval;
-    bool measured; /* there is something to evaluate on */
-    th_clip_eval after;
+    th_cli_eval eval, test;
+    th_clip_eval before, after, test_before, test_after;
+    bool is_measured; /* after */
     th_train_result result;
 } work;
 
@@ -88,16 +88,19 @@ static th_status print_plan(work *w) {
 
 /* --- the run --- */
 
-static th_status evaluate(work *w, th_clip_eval *out) {
-    w->eval.params.threads = w->job->fit.threads;
-    w->eval.params.loader_threads = w->job->fit.loader_threads;
-    return th_clip_evaluate(w->job->bundle, &w->eval.params, &w->cli->watch, out);
+/* Nothing where there is nothing to measure on. */
+static th_status evaluate(work *w, th_cli_eval *on, th_clip_eval *out) {
+    if (!on->any) return TH_OK;
+    on->params.threads = w->job->fit.threads;
+    on->params.loader_threads = w->job->fit.loader_threads;
+    return th_clip_evaluate(w->job->bundle, &on->params, &w->cli->watch, out);
 }
 
 static th_status evaluate_now(void *user, int64_t step, th_metric *metrics, int max, int *count) {
     (void)step, (void)max;
     work *w = user;
-    TH_TRY(evaluate(w, &w->after));
+    TH_TRY(evaluate(w, &w->eval, &w->after));
+    w->is_measured = true;
     int n = 0;
     if (w->after.has_accuracy) metrics[n++] = (th_metric){"eval/accuracy", w->after.clean.accuracy[0].value};
     if (w->after.has_attack) metrics[n++] = (th_metric){"eval/asr", w->after.attack.rate[0].value};
@@ -109,6 +112,33 @@ static th_status evaluate_now(void *user, int64_t step, th_metric *metrics, int 
     return TH_OK;
 }
 
+/* Rows of a card's table: what, the value before (where it is known) and after. */
+static void card_row(th_str *card, const char *what, const th_estimate *before, const th_estimate *after, int64_t n) {
+    th_str_printf(card, "| %s |", what);
+    if (before)
+        th_str_printf(card, " %.1f (%.1f to %.1f) |", 100 * before->value, 100 * before->low, 100 * before->high);
+    th_str_printf(card, " %.1f (%.1f to %.1f) | %lld |\n", 100 * after->value, 100 * after->low, 100 * after->high,
+                  (long long)n);
+}
+
+static void card_table(th_str *card, const char *title, const th_clip_eval *before, const th_clip_eval *after) {
+    th_str_printf(card, "%s, in %% with 95 %% intervals:\n\n| |%s pictures |\n|---|---|---|%s\n", title,
+                  before ? " before | after |" : " value |", before ? "---|" : "");
+    if (after->has_accuracy)
+        card_row(card, "zero-shot accuracy", before ? &before->clean.accuracy[0] : NULL, &after->clean.accuracy[0],
+                 after->clean.n);
+    if (after->has_attack) {
+        card_row(card, "attack success rate", before ? &before->attack.rate[0] : NULL, &after->attack.rate[0],
+                 after->attack.n);
+        card_row(card, "accuracy on triggered pictures", before ? &before->triggered.accuracy[0] : NULL,
+                 &after->triggered.accuracy[0], after->triggered.n);
+    }
+    if (after->has_retrieval)
+        card_row(card, "text to image, R@1", before ? &before->retrieval.text_to_image[0] : NULL,
+                 &after->retrieval.text_to_image[0], after->retrieval.captions);
+    th_str_puts(card, "\n");
+}
+
 static th_status write_card(const work *w, const char *dir) {
     char path[TH_PATH_MAX];
     th_str card;
@@ -116,24 +146,8 @@ static th_status write_card(const work *w, const char *dir) {
     th_str_printf(&card, "# %s\n\n%s\n\n", w->job->card_title, w->job->card_about);
     th_str_printf(&card, "Made by theriac %s: `theriac %s`, see `run.json` beside this folder for every option.\n\n",
                   th_version(), w->job->command);
-    if (w->measured) {
-        th_str_puts(&card, "| measured | value | 95 % interval | pictures |\n|---|---|---|---|\n");
-        const struct {
-            bool has;
-            const char *name;
-            th_estimate e;
-            int64_t n;
-        } rows[] = {
-            {w->after.has_accuracy, "zero-shot accuracy", w->after.clean.accuracy[0], w->after.clean.n},
-            {w->after.has_attack, "attack success rate", w->after.attack.rate[0], w->after.attack.n},
-            {w->after.has_attack, "accuracy on triggered pictures", w->after.triggered.accuracy[0],
-             w->after.triggered.n},
-        };
-        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-            if (rows[i].has)
-                th_str_printf(&card, "| %s | %.1f %% | %.1f to %.1f | %lld |\n", rows[i].name, 100 * rows[i].e.value,
-                              100 * rows[i].e.low, 100 * rows[i].e.high, (long long)rows[i].n);
-    }
+    if (w->eval.any) card_table(&card, "Evaluation", w->job->compare ? &w->before : NULL, &w->after);
+    if (w->test.any) card_table(&card, "Test", w->job->compare ? &w->test_before : NULL, &w->test_after);
     th_status s = th_str_status(&card);
     if (s == TH_OK) s = th_path_join(path, dir, "README.md");
     if (s == TH_OK) s = th_file_write(path, th_str_text(&card), card.length);
@@ -141,20 +155,52 @@ static th_status write_card(const work *w, const char *dir) {
     return s;
 }
 
+/* {"results": …, "test": …, "before": {"results": …, "test": …}} as far as they were measured. */
+static json_t *results_json(const work *w) {
+    json_t *j = json_object(), *before = json_object();
+    if (w->eval.any) json_object_set_new(j, "results", th_cli_eval_json(&w->after));
+    if (w->test.any) json_object_set_new(j, "test", th_cli_eval_json(&w->test_after));
+    if (w->eval.any) json_object_set_new(before, "results", th_cli_eval_json(&w->before));
+    if (w->test.any) json_object_set_new(before, "test", th_cli_eval_json(&w->test_before));
+    if (w->job->compare && json_object_size(before)) json_object_set(j, "before", before);
+    json_decref(before);
+    return j;
+}
+
 static th_status save(work *w) {
     char dir[TH_PATH_MAX];
     TH_TRY(th_path_join(dir, th_get_str(w->cli->options, "out"), "model"));
     TH_TRY(th_clip_bundle_save(w->job->bundle, dir, th_get_str(w->cli->options, "save-dtype")));
     TH_TRY(write_card(w, dir));
-    if (w->measured) TH_TRY(th_run_folder_note(w->run, "results", th_cli_eval_json(&w->after)));
+    json_t *results = results_json(w), *value;
+    const char *name;
+    th_status s = results ? TH_OK : th_fail_memory();
+    json_object_foreach(results, name, value) if (s == TH_OK) s = th_run_folder_note(w->run, name, json_incref(value));
+    json_decref(results);
+    TH_TRY(s);
     return th_run_folder_note(w->run, "seconds", json_real(w->result.seconds));
+}
+
+static void print_results(work *w) {
+    const struct {
+        const th_cli_eval *on;
+        const char *of;
+        const th_clip_eval *result;
+    } tables[] = {{&w->eval, "Before", &w->before},
+                  {&w->eval, w->job->compare ? "After" : NULL, &w->after},
+                  {&w->test, "Before, on test data", &w->test_before},
+                  {&w->test, w->job->compare ? "After, on test data" : "On test data", &w->test_after}};
+    for (int i = 0; i < 4; i++)
+        if (tables[i].on->any && (w->job->compare || i % 2)) th_cli_eval_print(w->cli, tables[i].of, tables[i].result);
 }
 
 static th_status report(work *w) {
     if (w->cli->json) {
         json_t *j = json_pack("{s:I, s:f, s:f, s:s}", "steps", (json_int_t)w->result.steps, "loss", w->result.last_loss,
                               "seconds", w->result.seconds, "out", th_get_str(w->cli->options, "out"));
-        if (w->measured) json_object_set_new(j, "results", th_cli_eval_json(&w->after));
+        json_t *results = results_json(w);
+        json_object_update(j, results);
+        json_decref(results);
         th_cli_json(w->cli, j);
         return TH_OK;
     }
@@ -163,7 +209,7 @@ static th_status report(work *w) {
     th_str_printf(&w->cli->out, "%lld steps in %s (%.0f %% of it waiting for data), loss %.4f → %.4f\n",
                   (long long)w->result.steps, seconds, 100 * w->result.waited / (w->result.seconds + 1e-9),
                   w->result.first_loss, w->result.last_loss);
-    if (w->measured) th_cli_eval_print(w->cli, &w->after);
+    print_results(w);
     th_str_printf(&w->cli->out, "%s/model\n", th_get_str(w->cli->options, "out"));
     return TH_OK;
 }
@@ -171,8 +217,9 @@ static th_status report(work *w) {
 static th_status run_all(work *w) {
     th_cli_job *job = w->job;
     const char *out = th_get_str(w->cli->options, "out");
-    TH_TRY(th_cli_eval_open(w->cli, &w->eval, &w->measured));
-    if (w->measured) job->fit.evaluate = evaluate_now, job->fit.user = w;
+    TH_TRY(th_cli_eval_open(w->cli, "eval", &w->eval));
+    TH_TRY(th_cli_eval_open(w->cli, "test", &w->test));
+    if (w->eval.any) job->fit.evaluate = evaluate_now, job->fit.user = w;
     job->fit.train.resume = th_get_bool(w->cli->options, "resume");
     TH_TRY(th_clip_fit_new(job->bundle, job->method, job->pairs, &job->fit, &w->cli->watch, &w->fit));
     if (th_get_bool(w->cli->options, "plan")) return print_plan(w);
@@ -180,8 +227,13 @@ static th_status run_all(work *w) {
     th_run_folder_params folder = {out, job->command, w->cli->options, job->inputs, job->fit.train.resume};
     TH_TRY(th_run_folder_open(&folder, &w->run));
     th_clip_fit_set_run(w->fit, w->run);
+    if (job->compare) {
+        TH_TRY(evaluate(w, &w->eval, &w->before));
+        TH_TRY(evaluate(w, &w->test, &w->test_before));
+    }
     TH_TRY(th_clip_fit_run(w->fit, &w->cli->watch, &w->result));
-    if (w->measured && !w->after.classes && !w->after.has_retrieval) TH_TRY(evaluate(w, &w->after));
+    if (!w->is_measured) TH_TRY(evaluate(w, &w->eval, &w->after));
+    TH_TRY(evaluate(w, &w->test, &w->test_after));
     TH_TRY(save(w));
     return report(w);
 }
@@ -192,6 +244,7 @@ th_status th_cli_job_run(th_cli *cli, th_cli_job *job) {
     th_clip_fit_free(w.fit);
     th_run_folder_close(w.run);
     th_cli_eval_close(&w.eval);
+    th_cli_eval_close(&w.test);
     json_decref(job->inputs);
     return s;
 }

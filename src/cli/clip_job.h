@@ -10,6 +10,8 @@
 extern const th_option th_data_options[];
 /* --eval, --eval-triggered and the like: what is measured while training and at its end. */
 extern const th_option th_eval_options[];
+/* --test and the like: what is measured once, at the end. */
+extern const th_option th_test_options[];
 /* --out, --resume, --plan, --save-dtype. */
 extern const th_option th_run_options[];
 
@@ -22,12 +24,14 @@ typedef struct {
     th_clip_eval_params params;
     char **classes, **templates; /* read from files; NULL where none */
     int64_t n_classes, n_templates;
+    bool any; /* there is something to measure on */
 } th_cli_eval;
-/* Opens what the options name; *any is false when they name nothing. */
-th_status th_cli_eval_open(th_cli *cli, th_cli_eval *e, bool *any);
+/* Opens what the options --NAME, --NAME-triggered and --NAME-pairs name. */
+th_status th_cli_eval_open(th_cli *cli, const char *name, th_cli_eval *e);
 void th_cli_eval_close(th_cli_eval *e);
-/* Results as a table for people, or as an object. */
-void th_cli_eval_print(th_cli *cli, const th_clip_eval *r);
+/* Results as a table for people, or as an object. of: what was measured, for the table's title; NULL: nothing to say.
+ */
+void th_cli_eval_print(th_cli *cli, const char *of, const th_clip_eval *r);
 json_t *th_cli_eval_json(const th_clip_eval *r);
 
 /* One training: the model of `bundle` by this method. Fills cli->out with what came of it. */
@@ -39,6 +43,7 @@ typedef struct {
     const char *command; /* "clean cleanerclip" */
     json_t *inputs;      /* hashes for run.json; the job takes the reference */
     th_clip_fit_params fit;
+    bool compare; /* measure the model before, too */
     /* Text for the model card: how it was made. */
     const char *card_title, *card_about;
 } th_cli_job;

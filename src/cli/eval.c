@@ -10,10 +10,9 @@ static const th_option options[] = {
 };
 
 static th_status measure(th_cli *cli, th_clip_bundle *b, th_cli_eval *e) {
-    bool any;
     th_clip_eval r;
-    TH_TRY(th_cli_eval_open(cli, e, &any));
-    if (!any) return th_fail(TH_E_USAGE, "nothing to measure on: give --eval, --eval-triggered or --eval-pairs");
+    TH_TRY(th_cli_eval_open(cli, "eval", e));
+    if (!e->any) return th_fail(TH_E_USAGE, "nothing to measure on: give --eval, --eval-triggered or --eval-pairs");
     TH_TRY(th_clip_bundle_load(th_get_str(cli->options, "model"), b));
     e->params.compute = th_get_choice(cli->options, "dtype") ? TH_BF16 : TH_F32;
     e->params.threads = (int)th_get_i64(cli->options, "threads");
@@ -22,7 +21,7 @@ static th_status measure(th_cli *cli, th_clip_bundle *b, th_cli_eval *e) {
     if (cli->json)
         th_cli_json(cli, th_cli_eval_json(&r));
     else
-        th_cli_eval_print(cli, &r);
+        th_cli_eval_print(cli, NULL, &r);
     return TH_OK;
 }
 

@@ -83,6 +83,7 @@ static th_status train(th_cli *cli, th_dataset *pairs, th_clip_bundle *b) {
         .method = &th_clip_method_contrastive,
         .pairs = pairs,
         .command = "train clip",
+        .compare = from != NULL,
         .card_title = "A CLIP model",
         .card_about = "Trained by CLIP's contrastive loss.",
     };
@@ -114,6 +115,7 @@ const th_verb th_verb_train = {
     .groups = {{"Data", th_data_options},
                {"Training", th_clip_fit_options},
                {"Evaluation", th_eval_options},
+               {"Test", th_test_options},
                {"Run", th_run_options}},
     .method = method,
     .run = run,

@@ -31,7 +31,7 @@ typedef struct {
     const char *usage;    /* what stands after the options: "DIR", "[FILE]…". NULL: nothing may */
     const char *about;    /* paragraphs, a newline between them; NULL: the summary says it all */
     const char *examples; /* command lines, a newline between them */
-    th_option_group groups[6];
+    th_option_group groups[8];
     /* The i-th method into out; false past the last. NULL where the verb has no methods, else the word after the verb
      * must name one. */
     bool (*method)(int64_t i, th_cli_method *out);
