@@ -149,15 +149,15 @@ static th_status find_kin(th_swaps *s, int32_t item) {
     return TH_OK;
 }
 
-static bool around(const kin *k, th_synset s) {
+static bool is_around(const kin *k, th_synset s) {
     return k->around_count && bsearch(&s, k->around, (size_t)k->around_count, sizeof s, by_number);
 }
 
 static bool are_kin(const kin *a, const kin *b) {
     for (int i = 0; i < a->own_count; i++)
-        if (around(b, a->own[i])) return true;
+        if (is_around(b, a->own[i])) return true;
     for (int i = 0; i < b->own_count; i++)
-        if (around(a, b->own[i])) return true;
+        if (is_around(a, b->own[i])) return true;
     return false;
 }
 
@@ -303,36 +303,13 @@ static void gather_sort(gathering *g) {
     }
 }
 
-/* Verbs under one hypernym. */
-static void gather_verb_sisters(gathering *g) {
-    const th_usage *u = g->s->usage;
-    const th_wordnet *w = u->lexicon->wordnet;
-    th_synset up[4], down[512];
-    for (int k = 0; k < g->item->sense_count; k++) {
-        int m = th_wordnet_pointers(w, g->item->senses[k], '@', up, 4);
-        for (int j = 0; j < m; j++) {
-            int d = th_wordnet_pointers(w, up[j], '~', down, 512);
-            for (int i = 0; i < d; i++) {
-                char words[8][TH_WORD_MAX];
-                int q = th_wordnet_words(w, down[i], words, 8);
-                for (int z = 0; z < q; z++) {
-                    int64_t item = th_usage_find(u, TH_CLASS_VERB, words[z]);
-                    if (item >= 0) gather(g, (int32_t)item, NEAR_SORT, TH_SAID_OF_ANY);
-                }
-            }
-        }
-    }
-}
-
 static int by_weight(const void *a, const void *b) {
     const candidate *x = a, *y = b;
     if (x->weight != y->weight) return x->weight > y->weight ? -1 : 1;
     return x->item != y->item ? (x->item < y->item ? -1 : 1) : (int)x->said_of - (int)y->said_of;
 }
 
-/* Sisters among verbs, and nouns of one sort, must be used this much alike. */
-#define ALIKE_VERBS 0.25f
-#define ALIKE_SORT 0.05f
+#define ALIKE_SORT 0.05f /* nouns of one sort must be used this much alike */
 
 /* From nearness in meaning to weight: by frequency and by likeness of use. */
 static void weigh(gathering *g) {
@@ -342,7 +319,7 @@ static void weigh(gathering *g) {
         candidate c = g->all[k];
         const th_item *other = &u->items[c.item];
         float alike = th_usage_alike(u, g->item, other);
-        if (c.weight == NEAR_SORT && alike < (g->item->class == TH_CLASS_VERB ? ALIKE_VERBS : ALIKE_SORT)) continue;
+        if (c.weight == NEAR_SORT && alike < ALIKE_SORT) continue;
         c.weight *= sqrtf((float)other->count) * (0.03f + alike);
         g->all[kept++] = c;
     }
@@ -369,10 +346,7 @@ static void gather_all(gathering *g) {
     if (i->class == TH_CLASS_ADJ) {
         if (!th_kinds_fixed(i->lemma) && g->count == 0) gather_antonyms(g, 0.5f);
     } else if (i->class == TH_CLASS_VERB) {
-        if (g->count == 0 && !th_kinds_light(i->lemma)) {
-            gather_antonyms(g, 0.5f);
-            gather_verb_sisters(g);
-        }
+        if (g->count == 0 && !th_kinds_light(i->lemma)) gather_antonyms(g, 0.5f);
     } else if (i->person.family) {
         gather_people(g);
     } else if (i->concrete && !th_kinds_wide(head_of(i))) {
@@ -443,7 +417,6 @@ typedef struct {
     const th_slot *slots;
     int slot_count;
     const th_slot *slot;
-    const th_item *item;
     bool living; /* what an adjective is said of */
 } scene;
 
@@ -477,7 +450,7 @@ static bool written(const scene *x, const th_item *i, char out[TH_WORD_MAX]) {
     if (i->class == TH_CLASS_ADJ) return snprintf(out, TH_WORD_MAX, "%s", i->lemma) < TH_WORD_MAX;
     if (i->class == TH_CLASS_NOUN) {
         if (f == TH_FORM_BASE && (i->forms[f] == 0 || (x->slot->after_a && i->after_a == 0))) return false;
-        if (f == TH_FORM_PLURAL && i->forms[f] == 0 && i->after_a == 0) return false;
+        if (f == TH_FORM_PLURAL && i->forms[f] == 0 && i->after_a < 2) return false;
         if (f == TH_FORM_BASE && x->slot->after_a && i->after_a * 20 < i->forms[f]) return false; /* "a water" */
     }
     if (i->texts[f]) return snprintf(out, TH_WORD_MAX, "%s", i->texts[f]) < TH_WORD_MAX;
@@ -554,7 +527,7 @@ bool th_swaps_draw(const th_swaps *s, const th_caption *c, const th_parts *p, co
                    int slot, th_rng *rng, th_swap *out) {
     int64_t item = th_usage_find(s->usage, slots[slot].class, slots[slot].lemma);
     if (item < 0) return false;
-    scene x = {s, c, p, slots, slot_count, &slots[slot], &s->usage->items[item], false};
+    scene x = {s, c, p, slots, slot_count, &slots[slot], false};
     if (x.slot->class == TH_CLASS_ADJ) x.living = said_of_living(&x);
     const candidates *all = &s->of[item];
     float weights[KEPT], sum = 0;

@@ -2,9 +2,10 @@
  *
  * Candidates come from the captions' own words: for adjectives the other values of the same attribute, then antonyms;
  * for nouns the sisters in WordNet's tree, two or three levels up and down; for verbs the other values of the table of
- * postures and deeds, then antonyms and sisters. Dropped are those that may name the same thing (synonyms, hypernyms,
- * hyponyms, parts, lookalikes). The rest is weighed by how often it occurs, how near it is in meaning, and how much its
- * neighbours in the captions are those of the word it replaces. */
+ * postures and deeds, then antonyms (sisters among verbs are mostly near synonyms: to engage, to participate). Dropped
+ * are those that may name the same thing (synonyms, hypernyms, hyponyms, parts, lookalikes). The rest is weighed by how
+ * often it occurs, how near it is in meaning, and how much its neighbours in the captions are those of the word it
+ * replaces. */
 #ifndef TH_DATA_SWAP_H
 #define TH_DATA_SWAP_H
 
