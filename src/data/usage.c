@@ -17,11 +17,12 @@ typedef struct tally_row {
 
 /* --- slots --- */
 
+/* Whether a word has a value of this attribute. */
 static bool adjective_value(const th_kinds *k, const char *word, const char *attribute) {
     th_value v[8];
     int n = th_kinds_values(k, TH_CLASS_ADJ, word, v, 8);
     for (int i = 0; i < n; i++)
-        if (!attribute || !strcmp(th_kinds_attribute(v[i].attribute), attribute)) return true;
+        if (!strcmp(th_kinds_attribute(v[i].attribute), attribute)) return true;
     return false;
 }
 
@@ -58,13 +59,17 @@ static int64_t pair_count(const th_usage *u, const th_caption *c, int begin, int
     return end - begin == 2 && join(u, c, begin, end, ' ', key) ? th_map_get(u->pairs, key, strlen(key), 0) : 0;
 }
 
-/* Whether an adjective makes one noun with the next ("polar bear"), by WordNet. Colours and ages do so only where the
- * captions seldom have the noun without them: a "yellow jacket" is a wasp in WordNet, a jacket in a wardrobe. */
+/* Whether an adjective or participle that WordNet has with the next noun ("polar bear", "swimming pool") makes one with
+ * it here. Colours, ages and sizes do so only where the captions seldom have the noun without them: a "yellow jacket"
+ * is a wasp in WordNet, a jacket in a wardrobe. */
 static bool is_adjective_compound(const th_usage *u, const th_caption *c, int begin, int end) {
     char head[TH_WORD_MAX];
     th_lemma(u->lexicon->wordnet, c->tokens[end - 1].text, TH_WN_NOUN, head);
     if (th_kinds_person(u->kinds, head).family) return false; /* "young woman" is an entry, and still a woman */
-    if (!adjective_value(u->kinds, c->tokens[begin].text, NULL)) return true;
+    const char *word = c->tokens[begin].text;
+    bool plain = adjective_value(u->kinds, word, "colour") || adjective_value(u->kinds, word, "age") ||
+                 adjective_value(u->kinds, word, "size");
+    if (!plain) return true;
     return pair_count(u, c, begin, end) * 3 >= th_map_get(u->pairs, head, strlen(head), 0);
 }
 
@@ -73,7 +78,7 @@ static bool is_compound(const th_usage *u, const th_caption *c, int begin, int e
     char key[TH_WORD_MAX];
     if (!join(u, c, begin, end, '_', key)) return false;
     bool known = th_wordnet_has(u->lexicon->wordnet, key, TH_WN_NOUN);
-    if (c->tags[begin] == TH_TAG_ADJ) return known && is_adjective_compound(u, c, begin, end);
+    if (!th_tag_in(c->tags[begin], TH_TAGS_NOUN)) return known && is_adjective_compound(u, c, begin, end);
     int64_t together = pair_count(u, c, begin, end);
     return known || (together >= 3 && together * 2 >= u->lexicon->words[c->words[begin]].count);
 }
@@ -81,7 +86,7 @@ static bool is_compound(const th_usage *u, const th_caption *c, int begin, int e
 static void noun_slot(const th_usage *u, const th_caption *c, const th_chunk *np, th_slot *s) {
     int begin = np->head;
     for (int i = np->head - 1; i >= np->begin && i >= np->head - 2; i--) {
-        if (!th_tag_in(c->tags[i], TH_TAGS_NOUN | B(TH_TAG_ADJ))) break;
+        if (!th_tag_in(c->tags[i], TH_TAGS_NOUN | TH_TAGS_VERB | B(TH_TAG_ADJ))) break;
         if (is_compound(u, c, i, np->end)) begin = i;
     }
     s->begin = begin;
