@@ -558,11 +558,12 @@ static void from_sentence_start(builder *b, int k) {
     while (step(b, &w)) continue;
 }
 
-/* Everything but marks at the ends: a last resort. */
+/* Everything but marks, and words that wait for more, at the ends: a last resort. */
 static void whole_caption(builder *b) {
+    const uint32_t waiting = B(TH_TAG_DET) | B(TH_TAG_PREP) | B(TH_TAG_CONJ) | B(TH_TAG_TO);
     int begin = 0, end = b->c->count;
     while (begin < end && tagged(b, begin, B(TH_TAG_BREAK) | B(TH_TAG_COMMA))) begin++;
-    while (end > begin && tagged(b, end - 1, B(TH_TAG_BREAK) | B(TH_TAG_COMMA))) end--;
+    while (end > begin && tagged(b, end - 1, B(TH_TAG_BREAK) | B(TH_TAG_COMMA) | waiting)) end--;
     if (begin < end) keep(b, (th_part){begin, end, begin, begin, 0, false});
 }
 

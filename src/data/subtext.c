@@ -115,7 +115,16 @@ static th_status words_of(const bench *b, int begin, int end, const char **out) 
     return th_part_text(b->caption, &p, 0, 0, NULL, b->arena, out);
 }
 
-static th_status make_negative(bench *b, int slot, th_subtext_kind kind, bool *made) {
+static bool already_swapped(const bench *b, const char *old_words, const char *new_words) {
+    for (int i = 0; i < b->count; i++) {
+        const th_subtext *t = &b->made[i];
+        if (t->negative && !strcmp(t->old_words, old_words) && !strcmp(t->new_words, new_words)) return true;
+    }
+    return false;
+}
+
+/* anew: not with words that another negative of the caption has already. */
+static th_status make_negative(bench *b, int slot, th_subtext_kind kind, bool anew, bool *made) {
     const th_slot *s = &b->slots[slot];
     th_swap swap;
     int part = part_for(b, s);
@@ -127,6 +136,7 @@ static th_status make_negative(bench *b, int slot, th_subtext_kind kind, bool *m
     t.new_words = th_arena_strdup(b->arena, swap.text);
     if (!t.new_words) return th_fail_memory();
     TH_TRY(words_of(b, swap.begin, swap.end, &t.old_words));
+    if (anew && already_swapped(b, t.old_words, t.new_words)) return TH_OK;
     TH_TRY(th_part_text(b->caption, p, swap.begin, swap.end, swap.text, b->arena, &t.text));
     if (already_made(b, t.text)) return TH_OK;
     b->made[b->count++] = t;
@@ -134,7 +144,7 @@ static th_status make_negative(bench *b, int slot, th_subtext_kind kind, bool *m
     return TH_OK;
 }
 
-#define TRIES 8 /* draws for one negative of a kind before the kind is given up */
+#define TRIES 12 /* draws for one negative of a kind before the kind is given up; the last of them repeat words */
 
 /* One more negative of this kind, on any of the words that could give way. */
 static th_status try_kind(bench *b, th_subtext_kind kind, bool *made) {
@@ -143,7 +153,7 @@ static th_status try_kind(bench *b, th_subtext_kind kind, bool *made) {
         if (b->slots[i].class == class_of[kind] && th_swaps_any(b->shop->swaps, &b->slots[i])) of_kind[n++] = i;
     *made = false;
     for (int t = 0; t < TRIES && n && !*made; t++)
-        TH_TRY(make_negative(b, of_kind[th_rng_below(&b->rng, (uint32_t)n)], kind, made));
+        TH_TRY(make_negative(b, of_kind[th_rng_below(&b->rng, (uint32_t)n)], kind, t < TRIES / 2, made));
     return TH_OK;
 }
 
