@@ -76,7 +76,7 @@ static const attribute_row attributes[] = {
     {ADJ, LIVING, "waking", "sleeping asleep sleepy|awake playful playing running jumping"},
     {ADJ, LIVING, "sex", "male|female"},
     {ADJ, THINGS, "cooking", "raw uncooked|cooked fried baked grilled roasted boiled steamed"},
-    {ADJ, THINGS, "freshness", "fresh|rotten stale moldy dried canned frozen"},
+    {ADJ, THINGS, "freshness", "fresh|rotten stale moldy dried canned"},
     {ADJ, THINGS, "ripeness", "ripe|unripe"},
     {ADJ, THINGS, "taste", "sweet sugary|sour bitter|salty|spicy"},
     {ADJ, THINGS, "wholeness", "broken damaged cracked ruined destroyed|intact undamaged"},
@@ -107,7 +107,7 @@ static const attribute_row attributes[] = {
      "stand|sit perch|<graze|lie recline|rest sit lie|kneel|squat crouch|hang dangle|lean|float drift sail hover|"
      "fly soar hover|walk stroll stride march wander|hike trek walk climb|run jog sprint|jump leap "
      "hop|crawl|climb|swim|dance|"
-     "ski|skate|surf|sleep nap doze lie sit|fall tumble|drive|ride|bounce jump"},
+     "ski|skate|surf|sleep nap doze lie sit|fall tumble|drive run|ride|bounce jump"},
     {VERB, ALONE, "face", "smile grin laugh|cry weep sob|frown scowl|yawn|<shout scream yell"},
     {VERB, ALONE, "activity",
      "<perform|<sing|<act|<pose|<play|<work|<wait|<speak talk chat|<look stare gaze watch|<celebrate cheer|<smile "
@@ -187,10 +187,10 @@ static const char *const lookalikes[] = {
     "sea ocean water bay gulf lagoon harbor harbour coast wave",
     "lake pond water pool reservoir lagoon",
     "river stream creek brook canal waterway water",
-    "beach shore coast seaside seashore sand coastline bank island",
+    "beach shore shoreline waterfront seafront coast seaside seashore sand coastline bank island",
     "city town village metropolis capital suburb community municipality",
     "hill mountain peak ridge summit slope cliff range hillside mountainside",
-    "path road street trail lane way highway alley track driveway avenue walkway sidewalk pavement",
+    "path walk road street trail lane way highway alley track driveway avenue walkway sidewalk pavement",
     "ship boat vessel yacht ferry sailboat craft canoe kayak",
     "car vehicle automobile taxi cab sedan convertible auto suv jeep",
     "truck lorry van pickup vehicle",
@@ -218,8 +218,8 @@ static const char *const lookalikes[] = {
     "garden park yard backyard courtyard lawn",
     "house home building cottage cabin villa mansion bungalow hut apartment residence farmhouse property",
     "tower skyscraper building castle palace fortress fort",
-    "church cathedral chapel temple mosque monastery abbey shrine",
-    "shop store market supermarket mall boutique",
+    "church cathedral basilica minster chapel temple mosque monastery abbey shrine",
+    "shop store market supermarket mall boutique souk bazaar",
     "restaurant cafe bar pub diner cafeteria",
     "rock stone boulder pebble cliff",
     "flower blossom bloom petal rose tulip plant",
@@ -339,9 +339,11 @@ static const char *const wide =
     " plant animal pet cover covering vehicle device machine machinery equipment furniture creature organism food "
     "vegetable fruit tool container clothing clothes garment wear accessory element feature decoration ornament "
     "property "
-    "facility shelter enclosure stuff being "
+    "facility shelter enclosure stuff being dish meal treat dinner lunch breakfast continent planet insect mammal "
+    "reptile "
     "friend partner visitor guest student passenger traveler traveller fan spectator participant volunteer resident "
-    "neighbor neighbour colleague customer citizen leader expert hero winner champion supporter contestant owner user "
+    "neighbor neighbour colleague customer citizen leader expert hero winner champion supporter contestant finalist "
+    "owner user "
     "lover individual human adult teenager teen youngster member professional worker fellow follower companion parent "
     "relative native local pedestrian crowd folk pupil viewer stranger enthusiast candidate host star celebrity pro "
     "head face body skin hair beard eyebrow eye nose mouth ear lip neck arm leg hand foot finger shoulder chest knee "
@@ -354,7 +356,7 @@ static const char *const common =
     "cross "
     "star natural opening edge bit sheet frame base stand game state medium section break story drive walk flight "
     "access "
-    "entrance support development test complex spring match key link capital hometown quarter "
+    "entrance support development test complex spring match key link capital hometown quarter atmosphere presence "
     "city town village country region area district zone territory neighborhood "
     "sky ground floor wall window door room building tree leaf branch grass water cloud sun shadow street road house "
     "nature landscape scenery horizon corner sand soil snow dirt rock stone land field hill sea ocean ";
