@@ -10,6 +10,7 @@
     X(embed)      \
     X(inspect)    \
     X(diff)       \
+    X(report)     \
     X(bench)      \
     X(doctor)     \
     X(list)       \

@@ -3,6 +3,7 @@
 #define TH_REPORT_TABLE_H
 
 #include "base/memory.h"
+#include "base/str.h"
 
 typedef enum { TH_LEFT, TH_RIGHT } th_align;
 
@@ -40,6 +41,8 @@ void th_table_number(th_table *t, double v, int digits);
 void th_table_measure(th_table *t, double v, double half_width, int digits);
 void th_table_mark(th_table *t, th_mark mark); /* of the cell filled last */
 int64_t th_table_rows(const th_table *t);
+/* Appends it as Markdown, the caption as a line above. */
+void th_table_markdown(const th_table *t, th_str *out);
 /* TH_E_BUG when the last row is not full. */
 th_status th_table_status(const th_table *t);
 
