@@ -52,6 +52,36 @@ static th_status default_options(const th_option *table, th_options **out) {
     return *out ? th_options_add(*out, "Method", table) : th_fail_memory();
 }
 
+/* --- the folder --- */
+
+/* Written first, so that a later run knows the folder for a demonstration's and may begin anew in it. */
+#define MARK "demo.json"
+
+static th_status write_mark(const work *w, json_t *results) {
+    char path[TH_PATH_MAX];
+    TH_TRY(place(w, MARK, path));
+    json_t *j = json_pack("{s:s, s:s, s:I, s:o*}", "command", "demo", "target", w->demo.target, "seed",
+                          (json_int_t)w->seed, "results", results);
+    th_status s = j ? th_json_write(path, j) : th_fail_memory();
+    json_decref(j);
+    return s;
+}
+
+/* Nothing of somebody else's may be removed. */
+static th_status take_folder(const work *w) {
+    char path[TH_PATH_MAX];
+    TH_TRY(th_make_dirs(w->out));
+    TH_TRY(place(w, MARK, path));
+    if (th_path_exists(path)) return TH_OK;
+    th_names names;
+    TH_TRY(th_list_dir(w->out, &names));
+    int64_t count = names.count;
+    th_names_free(&names);
+    if (count)
+        return th_fail(TH_E_USAGE, "--out %s: holds other things than a demonstration; name a new folder", w->out);
+    return write_mark(w, NULL);
+}
+
 /* --- data --- */
 
 static th_status write_poison(work *w, const char *spec, const char *name, bool test) {
@@ -270,14 +300,14 @@ static void print_table(work *w) {
     th_table_free(t);
 }
 
-static void print_json(work *w, const char *page) {
+static json_t *results_json(const work *w) {
     json_t *models = json_array();
     for (int i = 0; i < TH_DEMO_MODELS; i++) {
         const th_demo_model *m = &w->demo.models[i];
         json_array_append_new(models, json_pack("{s:s, s:f, s:o}", "name", m->name, "seconds", m->seconds, "results",
                                                 th_cli_eval_json(&m->eval)));
     }
-    th_cli_json(w->cli, json_pack("{s:o, s:s, s:f}", "models", models, "report", page, "seconds", w->demo.seconds));
+    return models;
 }
 
 static th_status run_all(work *w) {
@@ -286,6 +316,7 @@ static th_status run_all(work *w) {
     char page[TH_PATH_MAX];
     double begin = now();
     TH_TRY(th_clip_load_config(model, &c));
+    TH_TRY(take_folder(w));
     w->side = c.image_size;
     TH_TRY(make_data(w));
     th_cli_note(w->cli, "1 of 5: the open model");
@@ -299,8 +330,10 @@ static th_status run_all(work *w) {
     w->demo.seconds = now() - begin;
     TH_TRY(place(w, "report.html", page));
     TH_TRY(th_demo_report(&w->demo, page));
+    TH_TRY(write_mark(w, results_json(w)));
     if (w->cli->json)
-        print_json(w, page);
+        th_cli_json(w->cli, json_pack("{s:o, s:s, s:f}", "models", results_json(w), "report", page, "seconds",
+                                      w->demo.seconds));
     else {
         print_table(w);
         th_str_printf(&w->cli->out, "Open %s in a browser for the pictures, the plots and what to make of them.\n",
