@@ -15,33 +15,38 @@ typedef struct {
     png_structp png;
     png_infop info;
     th_status status; /* set before a jump; the message is set then too */
+    bool refused;     /* libpng asked for memory that is not there */
     const uint8_t *bytes;
     size_t length, at;
     uint8_t *rows; /* a row before it becomes RGB; all rows where the file is interlaced */
     size_t rows_size;
 } reader;
 
-static void raise_from(png_structp png, th_status *status, const char *text) {
-    *status = th_fail(TH_E_INPUT, "PNG: %s", text);
+/* libpng's words for missing memory are many, so it is the allocator that remembers. */
+static void raise_from(png_structp png, th_status *status, bool refused, const char *text) {
+    *status = refused ? th_fail_memory() : th_fail(TH_E_INPUT, "PNG: %s", text);
     png_longjmp(png, 1);
 }
 
 static void on_read_error(png_structp png, png_const_charp text) {
-    raise_from(png, &((reader *)png_get_error_ptr(png))->status, text);
+    reader *r = png_get_error_ptr(png);
+    raise_from(png, &r->status, r->refused, text);
 }
 
 static void on_warning(png_structp png, png_const_charp text) { (void)png, (void)text; }
 
 static void read_bytes(png_structp png, png_bytep out, size_t n) {
     reader *r = png_get_io_ptr(png);
-    if (n > r->length - r->at) raise_from(png, &r->status, "the file ends early");
+    if (n > r->length - r->at) raise_from(png, &r->status, r->refused, "the file ends early");
     memcpy(out, r->bytes + r->at, n);
     r->at += n;
 }
 
+/* libpng's pointer for memory is to a bool that says whether some was refused. */
 static png_voidp allocate(png_structp png, png_alloc_size_t n) {
-    (void)png;
-    return th_alloc(n, 1);
+    void *p = th_alloc(n, 1);
+    if (!p) *(bool *)png_get_mem_ptr(png) = true;
+    return p;
 }
 
 static void release(png_structp png, png_voidp p) {
@@ -173,7 +178,8 @@ static th_status decode_guarded(reader *r, const th_image_params *params, th_ima
 
 th_status th_png_decode(const uint8_t *bytes, size_t n, const th_image_params *params, th_image *out) {
     reader r = {.status = TH_E_INPUT, .bytes = bytes, .length = n};
-    r.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &r, on_read_error, on_warning, NULL, allocate, release);
+    r.png =
+        png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &r, on_read_error, on_warning, &r.refused, allocate, release);
     if (r.png) r.info = png_create_info_struct(r.png);
     th_status s = r.info ? decode_guarded(&r, params, out) : th_fail_memory();
     png_destroy_read_struct(&r.png, &r.info, NULL);
@@ -185,12 +191,14 @@ typedef struct {
     png_structp png;
     png_infop info;
     th_status status;
+    bool refused;
     th_str bytes;
     png_text *texts;
 } writer;
 
 static void on_write_error(png_structp png, png_const_charp text) {
-    raise_from(png, &((writer *)png_get_error_ptr(png))->status, text);
+    writer *w = png_get_error_ptr(png);
+    raise_from(png, &w->status, w->refused, text);
 }
 
 static void write_bytes(png_structp png, png_bytep bytes, size_t n) {
@@ -247,7 +255,8 @@ th_status th_image_encode_png(const th_image *im, const th_image_text *texts, in
     *out = (th_bytes){0};
     writer w = {.status = TH_E_INPUT};
     th_str_init(&w.bytes, SIZE_MAX / 4);
-    w.png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &w, on_write_error, on_warning, NULL, allocate, release);
+    w.png =
+        png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &w, on_write_error, on_warning, &w.refused, allocate, release);
     if (w.png) w.info = png_create_info_struct(w.png);
     th_status s = w.info ? encode_guarded(&w, im, texts, count) : th_fail_memory();
     png_destroy_write_struct(&w.png, &w.info);
