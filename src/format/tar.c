@@ -125,21 +125,19 @@ static char *buffer_extend(buffer *b, size_t n) {
     return b->bytes + b->length - n;
 }
 
-static th_status reader_new(const char *name, const th_tar_params *params, th_tar_reader **out) {
+/* NULL when out of memory. */
+static th_tar_reader *reader_new(const char *name, const th_tar_params *params) {
     th_tar_reader *r = th_alloc(1, sizeof *r);
-    if (!r) return th_fail_memory();
+    if (!r) return NULL;
     if (params)
         r->params = *params;
     else
         th_tar_params_init(&r->params);
     r->name = th_strdup(name);
     r->archive = r->name ? th_tar_archive(true) : NULL;
-    if (!r->archive) {
-        th_tar_close(r);
-        return th_fail_memory();
-    }
-    *out = r;
-    return TH_OK;
+    if (r->archive) return r;
+    th_tar_close(r);
+    return NULL;
 }
 
 void th_tar_close(th_tar_reader *r) {
@@ -166,16 +164,16 @@ th_status th_tar_open(const char *path, const th_tar_params *params, th_tar_read
     size_t length = m.length;
     th_file_unmap(&m);
     if (!length) return th_fail(TH_E_INPUT, "%s: is empty, a tar archive is wanted", path);
-    th_tar_reader *r = NULL;
-    TH_TRY(reader_new(path, params, &r));
+    th_tar_reader *r = reader_new(path, params);
+    if (!r) return th_fail_memory();
     return opened(r, archive_read_open_filename(r->archive, path, BLOCK), out);
 }
 
 th_status th_tar_open_memory(const void *bytes, size_t n, const char *name, const th_tar_params *params,
                              th_tar_reader **out) {
     if (!n) return th_fail(TH_E_INPUT, "%s: is empty, a tar archive is wanted", name);
-    th_tar_reader *r = NULL;
-    TH_TRY(reader_new(name, params, &r));
+    th_tar_reader *r = reader_new(name, params);
+    if (!r) return th_fail_memory();
     return opened(r, archive_read_open_memory(r->archive, bytes, n), out);
 }
 
