@@ -31,6 +31,7 @@ static th_status make_subtexts(th_cli *cli, work *w) {
     th_subtext_params p;
     th_subtext_params_init(&p);
     p.seed = (uint64_t)th_get_i64(cli->options, "seed");
+    if (p.negatives < th_get_i64(cli->options, "negatives")) p.negatives = (int)th_get_i64(cli->options, "negatives");
     if (!cache && out && !th_get_bool(cli->options, "plan")) {
         TH_TRY(th_make_dirs(out));
         TH_TRY(th_path_join(path, out, "subtexts.tsv"));
@@ -40,17 +41,17 @@ static th_status make_subtexts(th_cli *cli, work *w) {
 }
 
 static th_status show_subtexts(th_cli *cli, const work *w, int64_t shown) {
+    if (cli->json) return th_fail(TH_E_USAGE, "--show-subtexts has no --json form; --subtext-cache writes a table");
+    if (!w->subtexts) return th_fail(TH_E_USAGE, "--show-subtexts: this method uses no sub-texts");
     th_arena *arena = th_arena_new();
     const char **captions = NULL;
-    if (!w->subtexts)
-        return th_arena_free(arena), th_fail(TH_E_USAGE, "--show-subtexts: this method uses no sub-texts");
     th_status s = arena ? th_dataset_all_captions(w->pairs, arena, &captions) : th_fail_memory();
     if (s == TH_OK) s = th_subtexts_print(w->subtexts, captions, shown, &cli->out);
     th_arena_free(arena);
     return s;
 }
 
-/* Defaults per method are the papers' for models of full size. */
+/* CleanCLIP's, for models of full size. */
 static void set_defaults(th_clip_fit_params *fit) {
     fit->train.schedule.lr = 1e-5;
     fit->epochs = 10;
@@ -62,6 +63,7 @@ static th_status clean(th_cli *cli, work *w) {
     char command[64];
     snprintf(command, sizeof command, "clean %s", m->name);
     TH_TRY(th_cli_open_data(cli, "data", &w->pairs));
+    if (!shown) TH_TRY(th_cli_job_check(cli));
     if (m->needs & TH_NEEDS_SUBTEXTS) TH_TRY(make_subtexts(cli, w));
     if (shown) return show_subtexts(cli, w, shown);
     TH_TRY(th_clip_bundle_load(th_get_str(cli->options, "model"), &w->bundle));
@@ -81,8 +83,7 @@ static th_status clean(th_cli *cli, work *w) {
     set_defaults(&job.fit);
     TH_TRY(th_clip_fit_read(cli->options, &job.fit));
     job.fit.subtexts = w->subtexts;
-    job.inputs = json_pack("{s:o?}", "data", th_cli_data_json(th_get_str(cli->options, "data"), w->pairs, &cli->watch));
-    if (!job.inputs) return TH_E_INPUT;
+    TH_TRY(th_cli_data_json(cli, w->pairs, &job.inputs));
     return th_cli_job_run(cli, &job);
 }
 

@@ -62,11 +62,13 @@ th_status th_cli_open_data(th_cli *cli, const char *name, th_dataset **out) {
     return th_dataset_open(th_get_str(cli->options, name), &p, &cli->watch, out);
 }
 
-json_t *th_cli_data_json(const char *spec, const th_dataset *d, const th_watch *w) {
+th_status th_cli_data_json(th_cli *cli, const th_dataset *d, json_t **out) {
     char hash[TH_HASH_TEXT];
-    if (th_dataset_hash(d, w, hash) != TH_OK) return NULL;
-    return json_pack("{s:s, s:s, s:s, s:I, s:I}", "set", spec, "kind", th_dataset_kind(d), "sha256", hash, "pictures",
-                     (json_int_t)th_dataset_images(d), "samples", (json_int_t)th_dataset_count(d));
+    TH_TRY(th_dataset_hash(d, &cli->watch, hash));
+    *out = json_pack("{s:{s:s, s:s, s:s, s:I, s:I}}", "data", "set", th_get_str(cli->options, "data"), "kind",
+                     th_dataset_kind(d), "sha256", hash, "pictures", (json_int_t)th_dataset_images(d), "samples",
+                     (json_int_t)th_dataset_count(d));
+    return *out ? TH_OK : th_fail(TH_E_INPUT, "--data: its name is not UTF-8, so it cannot be noted in run.json");
 }
 
 /* --- evaluation --- */

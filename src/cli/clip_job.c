@@ -223,7 +223,6 @@ static th_status run_all(work *w) {
     job->fit.train.resume = th_get_bool(w->cli->options, "resume");
     TH_TRY(th_clip_fit_new(job->bundle, job->method, job->pairs, &job->fit, &w->cli->watch, &w->fit));
     if (th_get_bool(w->cli->options, "plan")) return print_plan(w);
-    if (!out) return th_fail(TH_E_USAGE, "--out is wanted: the folder of the run");
     th_run_folder_params folder = {out, job->command, w->cli->options, job->inputs, job->fit.train.resume};
     TH_TRY(th_run_folder_open(&folder, &w->run));
     th_clip_fit_set_run(w->fit, w->run);
@@ -236,6 +235,11 @@ static th_status run_all(work *w) {
     TH_TRY(evaluate(w, &w->test, &w->test_after));
     TH_TRY(save(w));
     return report(w);
+}
+
+th_status th_cli_job_check(th_cli *cli) {
+    if (th_get_bool(cli->options, "plan") || th_get_str(cli->options, "out")) return TH_OK;
+    return th_fail(TH_E_USAGE, "--out is wanted: the folder of the run");
 }
 
 th_status th_cli_job_run(th_cli *cli, th_cli_job *job) {

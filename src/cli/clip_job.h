@@ -47,9 +47,11 @@ typedef struct {
     /* Text for the model card: how it was made. */
     const char *card_title, *card_about;
 } th_cli_job;
+/* What can be said against the options before any long work. */
+th_status th_cli_job_check(th_cli *cli);
 th_status th_cli_job_run(th_cli *cli, th_cli_job *job);
 
-/* {"name": …, "sha256": …} of a data set. */
-json_t *th_cli_data_json(const char *spec, const th_dataset *d, const th_watch *w);
+/* {"data": {"set": …, "sha256": …}} of what --data names, for run.json. */
+th_status th_cli_data_json(th_cli *cli, const th_dataset *d, json_t **out);
 
 #endif

@@ -72,10 +72,18 @@ static th_status new_model(th_cli *cli, const th_dataset *pairs, th_clip_bundle 
     return th_clip_randomize(b->model, (uint64_t)th_get_i64(o, "seed"));
 }
 
+/* A model from a folder has its sizes and its tokenizer. */
+static th_status load_model(th_cli *cli, const char *from, th_clip_bundle *b) {
+    for (const th_option *o = options + 1; o->name; o++)
+        if (th_is_set(cli->options, o->name))
+            return th_fail(TH_E_USAGE, "--%s is of new models, and --model brings its own", o->name);
+    return th_clip_bundle_load(from, b);
+}
+
 static th_status train(th_cli *cli, th_dataset *pairs, th_clip_bundle *b) {
     const char *from = th_get_str(cli->options, "model");
     if (from)
-        TH_TRY(th_clip_bundle_load(from, b));
+        TH_TRY(load_model(cli, from, b));
     else
         TH_TRY(new_model(cli, pairs, b));
     th_cli_job job = {
@@ -91,14 +99,14 @@ static th_status train(th_cli *cli, th_dataset *pairs, th_clip_bundle *b) {
     job.fit.train.schedule.lr = from ? 1e-5 : 1e-3;
     job.fit.epochs = 10;
     TH_TRY(th_clip_fit_read(cli->options, &job.fit));
-    job.inputs = json_pack("{s:o?}", "data", th_cli_data_json(th_get_str(cli->options, "data"), pairs, &cli->watch));
-    if (!job.inputs) return TH_E_INPUT;
+    TH_TRY(th_cli_data_json(cli, pairs, &job.inputs));
     return th_cli_job_run(cli, &job);
 }
 
 static th_status run(th_cli *cli) {
     th_dataset *pairs = NULL;
     th_clip_bundle b = {0};
+    TH_TRY(th_cli_job_check(cli));
     TH_TRY(th_cli_open_data(cli, "data", &pairs));
     th_status s = train(cli, pairs, &b);
     th_clip_bundle_free(&b);
