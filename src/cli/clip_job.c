@@ -28,9 +28,14 @@ typedef struct {
 
 /* --- --plan --- */
 
+#define LONG_RUN (3600.0)  /* seconds beyond which a shorter recipe is offered */
+#define SHORT_RUN (1200.0) /* that it takes */
+#define FEW_STEPS 50       /* below which it would teach nothing */
+
 typedef struct {
     th_clip_fit_cost cost;
-    double seconds[3]; /* here, on 16 cores, on 64 */
+    double seconds[3];   /* here, on 16 cores, on 64 */
+    int64_t short_steps; /* that fit SHORT_RUN here; 0 where the whole is short enough or too few would */
 } forecast;
 
 static th_status make_forecast(const work *w, forecast *f) {
@@ -40,7 +45,23 @@ static th_status make_forecast(const work *w, forecast *f) {
     double runs = (double)f->cost.steps * (double)w->job->fit.train.accumulate;
     const int cores[3] = {c.threads, 16, 64};
     for (int i = 0; i < 3; i++) f->seconds[i] = runs * th_ceilings_seconds(&c, &f->cost.step, cores[i]);
+    f->short_steps = (int64_t)(SHORT_RUN / f->seconds[0] * (double)f->cost.steps);
+    if (f->seconds[0] <= LONG_RUN || f->short_steps < FEW_STEPS) f->short_steps = 0;
     return TH_OK;
+}
+
+/* The options that make a run of about SHORT_RUN: fewer pictures, each seen once. */
+static void print_short(const work *w, const forecast *f) {
+    if (f->seconds[0] <= LONG_RUN) return;
+    char text[TH_NUMBER_TEXT];
+    int64_t pairs = f->short_steps * w->job->fit.batch * w->job->fit.train.accumulate;
+    th_human_seconds(text, SHORT_RUN);
+    if (f->short_steps)
+        th_str_printf(&w->cli->out, "A short recipe, %s here at best: --limit %lld --epochs 1\n", text,
+                      (long long)pairs);
+    else
+        th_str_printf(&w->cli->out, "Not even %d steps of it fit into %s here: a smaller --batch or a smaller model\n",
+                      FEW_STEPS, text);
 }
 
 static void row(th_table *t, const char *what, const char *value) {
@@ -52,10 +73,11 @@ static th_status print_plan(work *w) {
     forecast f;
     TH_TRY(make_forecast(w, &f));
     if (w->cli->json) {
-        th_cli_json(w->cli, json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "steps", (json_int_t)f.cost.steps,
+        th_cli_json(w->cli, json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I}", "steps", (json_int_t)f.cost.steps,
                                       "text_tokens", (json_int_t)f.cost.text_tokens, "bytes", (json_int_t)f.cost.bytes,
                                       "flops_a_step", f.cost.step.flops, "seconds_here", f.seconds[0],
-                                      "seconds_16_cores", f.seconds[1], "seconds_64_cores", f.seconds[2]));
+                                      "seconds_16_cores", f.seconds[1], "seconds_64_cores", f.seconds[2], "short_steps",
+                                      (json_int_t)f.short_steps));
         return TH_OK;
     }
     char text[160], number[3][TH_NUMBER_TEXT];
@@ -80,9 +102,7 @@ static th_status print_plan(work *w) {
     row(t, "Time", text);
     th_cli_table(w->cli, t);
     th_table_free(t);
-    if (f.seconds[0] > 4 * 3600)
-        th_str_puts(&w->cli->out,
-                    "A shorter run: fewer --epochs, --limit on the pictures, or a smaller --batch with --steps.\n");
+    print_short(w, &f);
     return TH_OK;
 }
 
