@@ -49,17 +49,23 @@ static th_status describe(th_run_folder *r, const th_run_folder_params *p) {
     return r->run ? TH_OK : th_fail_memory();
 }
 
-/* The first member in which two objects differ; NULL if none. */
-static const char *difference(json_t *a, json_t *b) {
+/* An option that an older version did not have yet, and that nobody has set now. */
+static bool is_news(const th_options *o, const char *key) {
+    const th_setting *s = o ? th_options_find(o, key) : NULL;
+    return s && s->from == TH_FROM_DEFAULT;
+}
+
+/* The first member in which two objects differ; NULL if none. options: whose values `is` holds, or NULL. */
+static const char *difference(json_t *was, json_t *is, const th_options *options) {
     const char *key;
     json_t *value;
-    json_object_foreach(a, key, value) if (!json_equal(value, json_object_get(b, key))) return key;
-    json_object_foreach(b, key, value) if (!json_object_get(a, key)) return key;
+    json_object_foreach(was, key, value) if (!json_equal(value, json_object_get(is, key))) return key;
+    json_object_foreach(is, key, value) if (!json_object_get(was, key) && !is_news(options, key)) return key;
     return NULL;
 }
 
-static th_status compare(const char *file, const char *what, json_t *was, json_t *is) {
-    const char *key = difference(was, is);
+static th_status compare(const char *file, const char *what, json_t *was, json_t *is, const th_options *options) {
+    const char *key = difference(was, is, options);
     if (!key) return TH_OK;
     th_str a, b;
     th_str_init(&a, 256), th_str_init(&b, 256);
@@ -74,7 +80,7 @@ static th_status compare(const char *file, const char *what, json_t *was, json_t
     return s;
 }
 
-static th_status check_same(th_run_folder *r) {
+static th_status check_same(th_run_folder *r, const th_options *options) {
     char path[TH_PATH_MAX];
     TH_TRY(inside(r, "run.json", path));
     th_json was = {0};
@@ -84,8 +90,9 @@ static th_status check_same(th_run_folder *r) {
     if (s == TH_OK && strcmp(command, json_string_value(json_object_get(r->run, "command"))))
         s = th_fail(TH_E_USAGE, "%s: is a run of '%s'", path, command);
     if (s == TH_OK)
-        s = compare(path, "option", json_object_get(was.root, "options"), json_object_get(r->run, "options"));
-    if (s == TH_OK) s = compare(path, "input", json_object_get(was.root, "inputs"), json_object_get(r->run, "inputs"));
+        s = compare(path, "option", json_object_get(was.root, "options"), json_object_get(r->run, "options"), options);
+    if (s == TH_OK)
+        s = compare(path, "input", json_object_get(was.root, "inputs"), json_object_get(r->run, "inputs"), NULL);
     if (s == TH_OK) {
         json_decref(r->run);
         r->run = json_incref(was.root);
@@ -102,7 +109,7 @@ static th_status open_folder(th_run_folder *r, const th_run_folder_params *p) {
     if (p->resume) {
         if (!th_path_exists(run))
             return th_fail(TH_E_USAGE, "%s: holds no run to resume (run.json is missing)", p->path);
-        return check_same(r);
+        return check_same(r, p->options);
     }
     if (th_path_exists(run))
         return th_fail(TH_E_USAGE, "%s: holds a run already; go on with it by --resume, or give another folder",

@@ -165,6 +165,23 @@ static void a_run_is_resumed_only_as_it_was_made(void **state) {
     assert_ok(th_remove_tree("run_same"));
 }
 
+/* Newer versions have more options: with their defaults they train as the old one did. */
+static void a_run_of_an_older_version_is_resumed(void **state) {
+    (void)state;
+    static const char old[] = "{\"command\": \"test\", \"options\": {\"lr\": 0.1}}";
+    th_run_folder *r = NULL;
+    assert_ok(th_remove_tree("run_old"));
+    assert_ok(th_make_dirs("run_old/checkpoints"));
+    assert_ok(th_file_write("run_old/run.json", old, strlen(old)));
+    assert_fails(open_run("run_old", true, "0.2", &r), TH_E_USAGE, "'lr' = 0.1, now it is 0.2");
+    assert_ok(open_run("run_old", true, "0.1", &r));
+    th_run_folder_close(r);
+    static const char older[] = "{\"command\": \"test\", \"options\": {}}";
+    assert_ok(th_file_write("run_old/run.json", older, strlen(older)));
+    assert_fails(open_run("run_old", true, "0.1", &r), TH_E_USAGE, "'lr' = none, now it is 0.1");
+    assert_ok(th_remove_tree("run_old"));
+}
+
 static void only_the_newest_checkpoints_are_kept(void **state) {
     (void)state;
     problem p = make();
@@ -240,6 +257,7 @@ int main(void) {
         cmocka_unit_test(the_loss_falls),
         cmocka_unit_test(a_resumed_run_equals_one_that_never_stopped),
         cmocka_unit_test(a_run_is_resumed_only_as_it_was_made),
+        cmocka_unit_test(a_run_of_an_older_version_is_resumed),
         cmocka_unit_test(only_the_newest_checkpoints_are_kept),
         cmocka_unit_test(a_full_disk_loses_no_finished_checkpoint),
         cmocka_unit_test(a_divergence_is_an_error),
