@@ -9,6 +9,7 @@ static const th_option options[] = {
     TH_OPT_PATH("model", NULL, "CLIP folder", .required = true, .argument = "DIR"),
     TH_OPT_LIST("image", "picture to embed; may be given many times", .argument = "FILE"),
     TH_OPT_LIST("text", "text to embed; may be given many times", .argument = "STRING"),
+    TH_OPT_CLEAN,
     TH_OPT_CHOICE("dtype", "f32|bf16", "f32", "what products are computed in"),
     TH_OPT_END,
 };
@@ -23,6 +24,7 @@ typedef struct {
 
 static th_status embed(th_cli *cli, work *w) {
     TH_TRY(th_clip_bundle_load(th_get_str(cli->options, "model"), &w->bundle));
+    w->bundle.cleaning = (th_text_cleaning)th_get_choice(cli->options, "clean");
     th_clip_embedder_params p;
     th_clip_embedder_params_init(&p);
     p.batch = 1;

@@ -3,6 +3,7 @@
 
 static const th_option options[] = {
     TH_OPT_PATH("model", NULL, "CLIP folder", .argument = "DIR", .required = true),
+    TH_OPT_CLEAN,
     TH_OPT_CHOICE("dtype", "f32|bf16", "f32", "what products are computed in"),
     TH_OPT_INT("threads", 0, "threads that compute; 0: all", TH_WITHIN(0, 1024)),
     TH_OPT_INT("loader-threads", 2, "threads that read pictures in the background", TH_WITHIN(0, 64)),
@@ -14,6 +15,7 @@ static th_status measure(th_cli *cli, th_clip_bundle *b, th_cli_eval *e) {
     TH_TRY(th_cli_eval_open(cli, "eval", e));
     if (!e->any) return th_fail(TH_E_USAGE, "nothing to measure on: give --eval, --eval-triggered or --eval-pairs");
     TH_TRY(th_clip_bundle_load(th_get_str(cli->options, "model"), b));
+    b->cleaning = (th_text_cleaning)th_get_choice(cli->options, "clean");
     e->params.compute = th_get_choice(cli->options, "dtype") ? TH_BF16 : TH_F32;
     e->params.threads = (int)th_get_i64(cli->options, "threads");
     e->params.loader_threads = (int)th_get_i64(cli->options, "loader-threads");

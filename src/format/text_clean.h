@@ -21,6 +21,8 @@
 
 #include "base/str.h"
 
+typedef enum { TH_CLEAN_NONE, TH_CLEAN_OPENAI } th_text_cleaning;
+
 /* Appends the cleaned text. Invalid UTF-8 becomes U+FFFD first. */
 th_status th_text_clean_openai(const char *text, size_t length, th_str *out);
 /* Appends the text with its entities replaced, once, as html.unescape does. text is valid UTF-8. */

@@ -5,7 +5,7 @@
 #ifndef TH_FORMAT_TOKENIZER_H
 #define TH_FORMAT_TOKENIZER_H
 
-#include "base/str.h"
+#include "format/text_clean.h"
 
 /* Read-only once loaded, so that threads may share it. */
 typedef struct th_tokenizer th_tokenizer;
@@ -45,6 +45,8 @@ const char *th_tokenizer_token(const th_tokenizer *t, int32_t id);
 typedef struct th_tokenizer_work th_tokenizer_work;
 th_status th_tokenizer_work_new(const th_tokenizer *t, th_tokenizer_work **out);
 void th_tokenizer_work_free(th_tokenizer_work *w);
+/* Texts are cleaned before all else from here on; at first they are not. */
+void th_tokenizer_work_clean(th_tokenizer_work *w, th_text_cleaning how);
 
 /* Ids of the text between bos and eos, cut to max_length (eos stays the last one) and padded to it with pad.
  * ids: [max_length]; *count (may be NULL): ids before the padding. The text need not end in NUL, may hold NULs, and

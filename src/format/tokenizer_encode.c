@@ -12,6 +12,7 @@
 
 struct th_tokenizer_work {
     const th_tokenizer *t;
+    th_text_cleaning cleaning;
     th_str mended, scratch, normal;
     pcre2_match_data *match;
     pcre2_match_context *limits;
@@ -58,6 +59,8 @@ void th_tokenizer_work_free(th_tokenizer_work *w) {
     th_bpe_work_free(&w->bpe);
     th_free(w);
 }
+
+void th_tokenizer_work_clean(th_tokenizer_work *w, th_text_cleaning how) { w->cleaning = how; }
 
 static th_status reserve(int32_t **items, int64_t *capacity, int64_t need) {
     if (need <= *capacity) return TH_OK;
@@ -256,9 +259,13 @@ static th_status take_raw(th_tokenizer_work *w, const char *text, size_t n) {
 
 static th_status run(th_tokenizer_work *w, const char *text, size_t length) {
     if (length > TEXT_MAX) return th_fail(TH_E_INPUT, "a text of %zu bytes is too long", length);
-    if (!th_utf8_valid(text, length)) {
+    bool clean = w->cleaning == TH_CLEAN_OPENAI; /* which mends too */
+    if (clean || !th_utf8_valid(text, length)) {
         th_str_clear(&w->mended);
-        th_utf8_mend(text, length, &w->mended);
+        if (clean)
+            TH_TRY(th_text_clean_openai(text, length, &w->mended));
+        else
+            th_utf8_mend(text, length, &w->mended);
         TH_TRY(th_str_status(&w->mended));
         text = th_str_text(&w->mended);
         length = w->mended.length;

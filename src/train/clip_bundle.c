@@ -75,6 +75,7 @@ th_status th_clip_bundle_encode(const th_clip_bundle *b, const char *const *text
                                 int32_t *ids) {
     th_tokenizer_work *w = NULL;
     TH_TRY(th_tokenizer_work_new(b->tokenizer, &w));
+    th_tokenizer_work_clean(w, b->cleaning);
     th_status s = TH_OK;
     for (int64_t i = 0; i < n && s == TH_OK; i++)
         s = th_tokenizer_encode(w, texts[i], strlen(texts[i]), tokens, ids + i * tokens, NULL);

@@ -2,6 +2,7 @@
 #ifndef TH_TRAIN_CLIP_BUNDLE_H
 #define TH_TRAIN_CLIP_BUNDLE_H
 
+#include "base/option.h"
 #include "data/preprocess.h"
 #include "format/tokenizer.h"
 #include "theriac/clip.h"
@@ -10,8 +11,15 @@ typedef struct {
     th_clip *model;
     th_tokenizer *tokenizer;
     th_preprocess_params preprocess;
-    char *dir; /* where it came from; NULL for a new model */
+    th_text_cleaning cleaning; /* of texts before they are tokenized; none after loading */
+    char *dir;                 /* where it came from; NULL for a new model */
 } th_clip_bundle;
+
+/* The option that says how texts are cleaned. */
+#define TH_OPT_CLEAN                    \
+    TH_OPT_CHOICE(                      \
+        "clean", "none|openai", "none", \
+        "what texts go through before they are tokenized; openai: HTML entities and broken Unicode are mended")
 
 /* A tokenizer with ids that the model does not have is TH_E_INPUT. */
 th_status th_clip_bundle_load(const char *dir, th_clip_bundle *out);

@@ -146,7 +146,9 @@ static th_status bench_new(const th_clip_fit *f, bench *b) {
     TH_TRY(th_preprocessor_new(&f->bundle->preprocess, &b->preprocessor));
     TH_TRY(th_augmenter_new(&b->augmenter));
     TH_TRY(th_resizer_new(&b->resizer));
-    return th_tokenizer_work_new(f->bundle->tokenizer, &b->words);
+    TH_TRY(th_tokenizer_work_new(f->bundle->tokenizer, &b->words));
+    th_tokenizer_work_clean(b->words, f->bundle->cleaning);
+    return TH_OK;
 }
 
 static th_status encode(const th_clip_fit *f, bench *b, const char *text, void *ids) {
@@ -284,6 +286,7 @@ static th_status find_tokens(th_clip_fit *f, const th_watch *w) {
     if (f->p.text_tokens > 0) return TH_OK;
     th_tokenizer_work *work = NULL;
     TH_TRY(th_tokenizer_work_new(f->bundle->tokenizer, &work));
+    th_tokenizer_work_clean(work, f->bundle->cleaning);
     th_status s = TH_OK;
     for (int64_t i = 0; i < n && s == TH_OK && longest < context; i++) {
         char room[TH_DATASET_ROOM];
@@ -368,6 +371,7 @@ th_status th_clip_fit_new(th_clip_bundle *b, const th_clip_method *m, th_dataset
     th_clip_fit *f = th_alloc(1, sizeof *f);
     if (!f) return th_fail_memory();
     f->bundle = b;
+    b->cleaning = p->cleaning;
     f->method = m;
     f->pairs = pairs;
     f->p = *p;

@@ -12,8 +12,9 @@
 typedef struct {
     th_train_params train; /* steps 0: from epochs */
     double epochs;
-    int64_t batch;       /* pairs of one micro-step */
-    int64_t text_tokens; /* texts are cut to so many; 0: as many as the longest caption needs */
+    int64_t batch;             /* pairs of one micro-step */
+    th_text_cleaning cleaning; /* of the bundle's texts, from th_clip_fit_new on */
+    int64_t text_tokens;       /* texts are cut to so many; 0: as many as the longest caption needs */
     int loader_threads, threads;
     th_dtype compute;
     size_t memory;               /* bytes for all of the training; 0: no limit */

@@ -20,6 +20,7 @@ const th_option th_clip_fit_options[] = {
                TH_WITHIN(0, 0.99999)),
     TH_OPT_F32("crop", 1, "random crops show at least this share of a picture; 1: no cropping", TH_ABOVE(0),
                TH_AT_MOST(1)),
+    TH_OPT_CLEAN,
     TH_OPT_INT("text-tokens", 0, "cut texts to so many tokens; 0: as the longest caption needs", TH_AT_LEAST(0)),
     TH_OPT_INT("seed", 0, "of order, augmentation and initial weights", TH_AT_LEAST(0)),
     TH_OPT_CHOICE("dtype", "auto|f32|bf16", "auto",
@@ -60,6 +61,7 @@ th_status th_clip_fit_read(th_options *o, th_clip_fit_params *p) {
     t->checkpoint_every = th_get_i64(o, "checkpoint-every");
     t->keep = th_get_i64(o, "keep");
     p->crop = th_get_f32(o, "crop");
+    p->cleaning = (th_text_cleaning)th_get_choice(o, "clean");
     p->text_tokens = th_get_i64(o, "text-tokens");
     p->threads = (int)th_get_i64(o, "threads");
     p->loader_threads = (int)th_get_i64(o, "loader-threads");

@@ -722,6 +722,34 @@ static void captions_are_cleaned_as_openai_does(void **state) {
     th_json_free(&j);
 }
 
+static void a_cleaning_tokenizer_gives_the_ids_of_clean_texts(void **state) {
+    (void)state;
+    th_json j;
+    json_t *cases = NULL, *c;
+    size_t i, length;
+    th_tokenizer *t = load(DATA "tokenizer.json");
+    th_tokenizer_work *plain, *cleaning;
+    assert_ok(th_tokenizer_work_new(t, &plain));
+    assert_ok(th_tokenizer_work_new(t, &cleaning));
+    th_tokenizer_work_clean(cleaning, TH_CLEAN_OPENAI);
+    assert_ok(th_json_load(DATA "clean.json", 1 << 20, &j));
+    assert_ok(th_json_array(&j, "cases", &cases));
+    json_array_foreach(cases, i, c) {
+        char *text = from_hex(json_string_value(json_object_get(c, "in")), &length);
+        const char *clean = json_string_value(json_object_get(c, "out"));
+        const int32_t *a, *b;
+        int64_t n, m;
+        assert_ok(th_tokenizer_ids(plain, clean, strlen(clean), true, &a, &n));
+        assert_ok(th_tokenizer_ids(cleaning, text, length, true, &b, &m));
+        if (n != m || memcmp(a, b, (size_t)n * sizeof *a)) fail_msg("case %zu, \"%s\", has other ids", i, clean);
+        free(text);
+    }
+    th_json_free(&j);
+    th_tokenizer_work_free(plain);
+    th_tokenizer_work_free(cleaning);
+    th_tokenizer_free(t);
+}
+
 static void invalid_utf8_is_replaced_as_python_does(void **state) {
     (void)state;
     th_str out;
@@ -818,6 +846,7 @@ int main(void) {
         cmocka_unit_test(trainer_stops_at_size_count_and_request),
         cmocka_unit_test(saved_tokenizer_keeps_its_steps),
         cmocka_unit_test(captions_are_cleaned_as_openai_does),
+        cmocka_unit_test(a_cleaning_tokenizer_gives_the_ids_of_clean_texts),
         cmocka_unit_test(invalid_utf8_is_replaced_as_python_does),
         cmocka_unit_test(byte_alphabet_is_a_bijection),
         cmocka_unit_test(every_failed_allocation_is_reported),
