@@ -184,6 +184,30 @@ static th_status fill_texts(th_clip_fit *f, bench *b, uint32_t epoch, int64_t sa
     return encode(f, b, th_str_text(&b->text), rows[f->place[VIEW_IDS]]);
 }
 
+/* Whether the caption has a true part and a false one. */
+static bool has_subtexts(const th_clip_fit *f, int64_t sample) {
+    int count;
+    const th_subtext *all = th_subtexts_of(f->p.subtexts, sample, &count); /* true ones first */
+    return count > 1 && !all[0].negative && all[count - 1].negative;
+}
+
+/* Where bad pictures are passed over, another sample comes in their place; in rows that need sub-texts, the next one
+ * that has some. */
+static th_status read_sample(const th_clip_fit *f, bench *b, bool with_subtexts, int64_t *sample) {
+    int64_t n = th_dataset_count(f->pairs), at = *sample;
+    for (int64_t passed = 0; passed < n;) {
+        TH_TRY(th_dataset_read(f->pairs, b->reader, at, &b->read, sample));
+        if (!with_subtexts || has_subtexts(f, *sample)) return TH_OK;
+        passed += (*sample - at + n) % n;
+        at = *sample;
+        do {
+            at = (at + 1) % n;
+            passed++;
+        } while (!has_subtexts(f, at)); /* there is one: see find_eligible */
+    }
+    return th_fail(TH_E_INPUT, "no picture whose caption has sub-texts can be read");
+}
+
 /* One of the sample's true parts and up to M of its false ones, drawn anew in each epoch. */
 static th_status fill_subtexts(th_clip_fit *f, bench *b, uint32_t epoch, int64_t sample, void *const *rows) {
     int count, positives = 0;
@@ -209,7 +233,7 @@ static th_status fill(void *user, int thread, int64_t step, int64_t k, void *con
     int64_t sample, epoch = th_order_epoch(f->order, step);
     char room[TH_DATASET_ROOM];
     TH_TRY(th_order_at(f->order, step, k, &sample));
-    TH_TRY(th_dataset_read(f->pairs, b->reader, sample, &b->read, &sample));
+    TH_TRY(read_sample(f, b, k < f->subset, &sample));
     th_moment when = {(uint32_t)epoch, (float)step / (float)(f->p.train.steps * f->p.train.accumulate)};
     const char *caption = th_dataset_caption(f->pairs, sample, &when, room);
     TH_TRY(fill_images(f, b, (uint32_t)epoch, sample, rows));
@@ -313,11 +337,8 @@ static th_status find_eligible(const th_clip_fit *f, int64_t **out, int64_t *cou
     *count = 0;
     *out = th_alloc((size_t)n, sizeof **out);
     if (!*out) return th_fail_memory();
-    for (int64_t i = 0; i < n; i++) {
-        int all;
-        const th_subtext *s = th_subtexts_of(f->p.subtexts, i, &all);
-        if (all > 1 && !s[0].negative && s[all - 1].negative) (*out)[(*count)++] = i;
-    }
+    for (int64_t i = 0; i < n; i++)
+        if (has_subtexts(f, i)) (*out)[(*count)++] = i;
     return *count ? TH_OK : th_fail(TH_E_INPUT, "no caption has both a true and a false sub-text");
 }
 

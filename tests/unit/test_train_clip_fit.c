@@ -1,0 +1,183 @@
+/* Batches for CLIP: which samples they hold, how long their texts are, what is left out. */
+#include "test.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "data/subtext_parts.h"
+#include "format/bpe_train.h"
+#include "train/clip_fit.h"
+
+#define ROOT "clip_fit_test"
+#define SIDE 16
+
+static int set_up(void **state) {
+    (void)state;
+    return th_remove_tree(ROOT) == TH_OK && th_make_dirs(ROOT) == TH_OK ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    return th_remove_tree(ROOT) == TH_OK ? 0 : -1;
+}
+
+/* A table of n pictures, p0.png and so on, with these captions. */
+static void put_set(const char *const *captions, int n) {
+    th_str table;
+    th_str_init(&table, 1 << 20);
+    th_str_puts(&table, "filepath\ttitle\n");
+    for (int i = 0; i < n; i++) {
+        char path[64];
+        th_image im = {0};
+        assert_ok(th_image_new(&im, SIDE, SIDE));
+        memset(im.pixels, 7 * i, th_image_bytes(&im));
+        snprintf(path, sizeof path, ROOT "/p%d.png", i);
+        assert_ok(th_image_write(path, &im, 90));
+        th_image_free(&im);
+        th_str_printf(&table, "p%d.png\t%s\n", i, captions[i]);
+    }
+    assert_ok(th_file_write(ROOT "/pairs.tsv", th_str_text(&table), table.length));
+    th_str_free(&table);
+}
+
+static th_dataset *open_set(th_captions captions, bool skip_bad) {
+    th_dataset_params p;
+    th_dataset *d;
+    th_dataset_params_init(&p);
+    p.captions = captions;
+    p.skip_bad = skip_bad;
+    assert_ok(th_dataset_open(ROOT "/pairs.tsv", &p, NULL, &d));
+    return d;
+}
+
+/* A tiny model whose tokenizer knows bytes alone, so that a text's tokens are its letters. */
+static th_clip_bundle make_bundle(int64_t context) {
+    th_clip_bundle b = {0};
+    th_bpe_trainer *t;
+    th_bpe_train_params p;
+    th_clip_config c;
+    th_bpe_train_params_init(&p);
+    p.vocab_size = 514;
+    assert_ok(th_bpe_trainer_new(&t));
+    assert_ok(th_bpe_trainer_add(t, "a", 1, 1));
+    assert_ok(th_bpe_trainer_run(t, &p, NULL, &b.tokenizer));
+    th_bpe_trainer_free(t);
+    th_clip_config_init(&c);
+    c.vision = c.text = (th_clip_tower){8, 2, 1, 16, true, 1e-5f};
+    c.image_size = SIDE, c.patch_size = 8, c.projection = 8, c.context = context;
+    c.vocab_size = th_tokenizer_size(b.tokenizer);
+    c.bos_token_id = th_tokenizer_bos(b.tokenizer);
+    c.eos_token_id = th_tokenizer_eos(b.tokenizer);
+    c.pad_token_id = th_tokenizer_pad(b.tokenizer);
+    assert_ok(th_clip_new(&c, &b.model));
+    assert_ok(th_clip_randomize(b.model, 1));
+    th_preprocess_params_init(&b.preprocess, SIDE);
+    return b;
+}
+
+typedef struct {
+    int positives, negatives;
+} counts;
+
+/* So many sub-texts for each caption: "ab" is true, `negative` and its like are not. */
+static th_subtexts *make_subtexts(const counts *of, int n, const char *negative) {
+    static const char *const numbers[] = {"0", "1", "2"};
+    th_subtexts *s;
+    th_arena *arena = th_arena_new();
+    assert_ok(th_subtexts_new(n, &s));
+    for (int i = 0; i < n; i++) {
+        th_subtext items[8];
+        int count = 0;
+        while (count < of[i].positives) items[count++] = (th_subtext){.text = "ab"};
+        for (int k = 0; k < of[i].negatives; k++)
+            items[count++] = (th_subtext){.text = th_arena_printf(arena, "%s%s", negative, numbers[k]),
+                                          .negative = true,
+                                          .old_words = "a",
+                                          .new_words = "b"};
+        assert_ok(th_subtexts_put(s, i, TH_SOURCE_PARSED, items, count, arena));
+    }
+    assert_ok(th_subtexts_finish(s, "", &arena, 1, &(th_subtext_stats){0}));
+    return s;
+}
+
+static const th_option options[] = {TH_OPT_F32("subset", 0.5, "S, a share"), TH_OPT_INT("negatives", 3, "M"),
+                                    TH_OPT_END};
+
+/* A loss that needs every part of the batch, and logs the mask's mean. */
+static th_tensor *loss(th_clip_batch *b) {
+    th_graph *g = b->g;
+    th_tensor *images = th_slice(g, b->images, 0, 0, b->subset);
+    th_tensor *pull = th_clip_match(g, images, b->positive_texts, b->scale);
+    th_clip_log(b, "mask", th_mean_all(g, b->negative_mask));
+    return th_add(g, th_clip_contrastive_loss(b), th_add(g, pull, th_mean_all(g, b->negative_texts)));
+}
+
+static const th_clip_method with_subtexts = {
+    .name = "test", .summary = "", .options = options, .needs = TH_NEEDS_SUBTEXTS, .loss = loss};
+
+static th_options *make_options(void) {
+    th_options *o = th_options_new("test");
+    assert_ok(th_options_add(o, "Test", options));
+    return o;
+}
+
+static th_clip_fit_params settings(th_options *o, const th_subtexts *subtexts) {
+    th_clip_fit_params p;
+    th_clip_fit_params_init(&p);
+    p.batch = 4;
+    p.threads = 1;
+    p.options = o;
+    p.subtexts = subtexts;
+    p.train.steps = 6;
+    return p;
+}
+
+#define N 12
+static const char *const captions[N] = {"aaa", "bbb", "ccc", "ddd", "eee", "fff",
+                                        "ggg", "hhh", "iii", "jjj", "kkk", "lll"};
+
+/* Whose place a bad picture's leaves to the next may have no sub-texts, or true ones only. */
+static void bad_pictures_give_way_to_samples_with_subtexts(void **state) {
+    (void)state;
+    static const counts of[N] = {{1, 1}, {0, 0}, {1, 2}, {2, 0}, {1, 3}, {0, 0},
+                                 {1, 1}, {0, 2}, {1, 1}, {0, 0}, {1, 1}, {0, 0}};
+    put_set(captions, N);
+    for (int i = 0; i < N; i += 4) { /* of six with sub-texts, three are bad */
+        char path[64];
+        snprintf(path, sizeof path, ROOT "/p%d.png", i);
+        assert_ok(th_file_write(path, "no picture", 10));
+    }
+    th_clip_bundle b = make_bundle(16);
+    th_dataset *d = open_set(TH_CAPTIONS_ALL, true);
+    th_subtexts *s = make_subtexts(of, N, "abc");
+    th_options *o = make_options();
+    th_clip_fit_params p = settings(o, s);
+    th_clip_fit *f;
+    th_train_result r;
+    assert_ok(th_clip_fit_new(&b, &with_subtexts, d, &p, NULL, &f));
+    assert_ok(th_clip_fit_run(f, NULL, &r));
+    assert_int_equal(r.steps, 6);
+    assert_int_equal(th_dataset_skipped(d, NULL), 3);
+    th_clip_fit_free(f);
+    th_dataset_close(d);
+
+    for (int i = 2; i < N; i += 4) { /* and now all */
+        char path[64];
+        snprintf(path, sizeof path, ROOT "/p%d.png", i);
+        assert_ok(th_file_write(path, "no picture", 10));
+    }
+    d = open_set(TH_CAPTIONS_ALL, true);
+    assert_ok(th_clip_fit_new(&b, &with_subtexts, d, &p, NULL, &f));
+    assert_fails(th_clip_fit_run(f, NULL, &r), TH_E_INPUT, "no picture whose caption has sub-texts can be read");
+    th_clip_fit_free(f);
+    th_dataset_close(d);
+    th_options_free(o);
+    th_subtexts_free(s);
+    th_clip_bundle_free(&b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bad_pictures_give_way_to_samples_with_subtexts, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("train: CLIP's batches", tests, NULL, NULL);
+}
