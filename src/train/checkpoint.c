@@ -2,9 +2,9 @@
 #include "train/checkpoint.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "format/safetensors.h"
 
 #define NAME_MAX_BYTES 300
@@ -80,6 +80,10 @@ th_status th_checkpoint_save(const char *path, const th_training_state *s) {
     th_safetensors_note(w, "step", text);
     snprintf(text, sizeof text, "%lld", (long long)th_optimizer_steps(s->optimizer));
     th_safetensors_note(w, "optimizer_steps", text);
+    th_safetensors_note(w, "version", th_version());
+    snprintf(text, sizeof text, "%d", s->threads);
+    if (s->threads) th_safetensors_note(w, "threads", text);
+    if (s->compute) th_safetensors_note(w, "compute", s->compute);
     th_status status = buffers_new(s->params, &room);
     if (status == TH_OK) status = th_safetensors_begin(w);
     for (const th_st_tensor *t; status == TH_OK && (t = th_safetensors_next(w));) {
@@ -115,8 +119,26 @@ static th_status load_param(const th_safetensors *f, th_training_state *s, int64
 static th_status read_count(const th_safetensors *f, const char *path, const char *key, int64_t *out) {
     const char *text = th_safetensors_metadata(f, key);
     if (!text) return th_fail(TH_E_INPUT, "%s: is no checkpoint: '%s' is missing in its metadata", path, key);
-    *out = strtoll(text, NULL, 10);
+    if (!th_parse_i64(text, out) || *out < 0)
+        return th_fail(TH_E_INPUT, "%s: '%s' in its metadata is '%.40s', a number of steps is wanted", path, key, text);
     return TH_OK;
+}
+
+/* Checkpoints of versions that did not note it pass. */
+static th_status want_same(const th_safetensors *f, const char *path, const char *key, const char *is,
+                           const char *advice) {
+    const char *was = th_safetensors_metadata(f, key);
+    if (!was || !is || !strcmp(was, is)) return TH_OK;
+    return th_fail(TH_E_USAGE, "%s: was made with %s %.40s, now it is %s, which would change the bits; resume %s %.40s",
+                   path, key, was, is, advice, was);
+}
+
+static th_status check_surroundings(const th_safetensors *f, const char *path, const th_training_state *s) {
+    char threads[32];
+    snprintf(threads, sizeof threads, "%d", s->threads);
+    TH_TRY(want_same(f, path, "version", th_version(), "with theriac"));
+    TH_TRY(want_same(f, path, "threads", s->threads ? threads : NULL, "with --threads"));
+    return want_same(f, path, "compute", s->compute, "with --dtype");
 }
 
 th_status th_checkpoint_load(const char *path, th_training_state *s) {
@@ -124,7 +146,8 @@ th_status th_checkpoint_load(const char *path, th_training_state *s) {
     buffers room = {0};
     int64_t optimizer_steps = 0;
     TH_TRY(th_safetensors_open(path, NULL, &f));
-    th_status status = read_count(f, path, "step", &s->step);
+    th_status status = check_surroundings(f, path, s);
+    if (status == TH_OK) status = read_count(f, path, "step", &s->step);
     if (status == TH_OK) status = read_count(f, path, "optimizer_steps", &optimizer_steps);
     if (status == TH_OK) status = buffers_new(s->params, &room);
     for (int64_t i = 0; i < th_params_count(s->params) && status == TH_OK; i++) status = load_param(f, s, i, &room);

@@ -11,10 +11,15 @@ typedef struct {
     th_optimizer *optimizer;
     float **average;
     int64_t step;
+    /* What the bits to come depend on beside these; 0 and NULL where it is not known. */
+    int threads;
+    const char *compute; /* "bf16" */
 } th_training_state;
 
 /* Written whole or not at all. */
 th_status th_checkpoint_save(const char *path, const th_training_state *s);
+/* Another version, other threads or another type to compute in are TH_E_USAGE that says which, for the bits would
+ * differ. */
 th_status th_checkpoint_load(const char *path, th_training_state *s);
 
 #endif

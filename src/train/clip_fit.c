@@ -383,6 +383,7 @@ static th_status set_up(th_clip_fit *f, const th_watch *w) {
     name_fields(f);
     TH_TRY(make_plan(f));
     t->threads = th_plan_threads(f->plan);
+    t->compute = f->p.compute;
     for (int i = 0; i < (f->p.loader_threads > 0 ? f->p.loader_threads : 1); i++) TH_TRY(bench_new(f, &f->benches[i]));
     return TH_OK;
 }

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,8 +22,11 @@ struct th_run_folder {
     char path[TH_PATH_MAX];
     json_t *run;
     FILE *metrics;
+    int lines; /* in metrics, of the step that they begin after */
     th_events *events;
 };
+
+#define CHECKPOINT "step-%09lld.safetensors"
 
 static th_status inside(const th_run_folder *r, const char *name, char *out) {
     return th_path_join(out, r->path, name);
@@ -55,17 +59,31 @@ static bool is_news(const th_options *o, const char *key) {
     return s && s->from == TH_FROM_DEFAULT;
 }
 
-/* The first member in which two objects differ; NULL if none. options: whose values `is` holds, or NULL. */
-static const char *difference(json_t *was, json_t *is, const th_options *options) {
+static bool may_differ(const th_run_folder_params *p, const char *key) {
+    for (int i = 0; p->may_differ && p->may_differ[i]; i++) {
+        const char *name = p->may_differ[i];
+        size_t n = strlen(name);
+        bool prefix = n && name[n - 1] == '*';
+        if (prefix ? !strncmp(key, name, n - 1) : !strcmp(key, name)) return true;
+    }
+    return false;
+}
+
+/* The first member in which two objects differ; NULL if none. p: of the options; NULL where others are compared. */
+static const char *difference(json_t *was, json_t *is, const th_run_folder_params *p) {
     const char *key;
     json_t *value;
-    json_object_foreach(was, key, value) if (!json_equal(value, json_object_get(is, key))) return key;
-    json_object_foreach(is, key, value) if (!json_object_get(was, key) && !is_news(options, key)) return key;
+    json_object_foreach(was, key, value) {
+        if (!json_equal(value, json_object_get(is, key)) && !(p && may_differ(p, key))) return key;
+    }
+    json_object_foreach(is, key, value) {
+        if (!json_object_get(was, key) && !(p && (may_differ(p, key) || is_news(p->options, key)))) return key;
+    }
     return NULL;
 }
 
-static th_status compare(const char *file, const char *what, json_t *was, json_t *is, const th_options *options) {
-    const char *key = difference(was, is, options);
+static th_status compare(const char *file, const char *what, json_t *was, json_t *is, const th_run_folder_params *p) {
+    const char *key = difference(was, is, p);
     if (!key) return TH_OK;
     th_str a, b;
     th_str_init(&a, 256), th_str_init(&b, 256);
@@ -80,7 +98,8 @@ static th_status compare(const char *file, const char *what, json_t *was, json_t
     return s;
 }
 
-static th_status check_same(th_run_folder *r, const th_options *options) {
+/* From then on run.json is the old one, with the options of now. */
+static th_status check_same(th_run_folder *r, const th_run_folder_params *p) {
     char path[TH_PATH_MAX];
     TH_TRY(inside(r, "run.json", path));
     th_json was = {0};
@@ -90,15 +109,74 @@ static th_status check_same(th_run_folder *r, const th_options *options) {
     if (s == TH_OK && strcmp(command, json_string_value(json_object_get(r->run, "command"))))
         s = th_fail(TH_E_USAGE, "%s: is a run of '%s'", path, command);
     if (s == TH_OK)
-        s = compare(path, "option", json_object_get(was.root, "options"), json_object_get(r->run, "options"), options);
+        s = compare(path, "option", json_object_get(was.root, "options"), json_object_get(r->run, "options"), p);
     if (s == TH_OK)
         s = compare(path, "input", json_object_get(was.root, "inputs"), json_object_get(r->run, "inputs"), NULL);
+    if (s == TH_OK && json_object_set(was.root, "options", json_object_get(r->run, "options"))) s = th_fail_memory();
     if (s == TH_OK) {
         json_decref(r->run);
         r->run = json_incref(was.root);
     }
     th_json_free(&was);
     return s;
+}
+
+/* Steps of all whole checkpoints, ascending (names sort as numbers do). */
+static th_status list_steps(const th_run_folder *r, int64_t **steps, int64_t *count) {
+    char dir[TH_PATH_MAX], name[64];
+    th_names names;
+    *steps = NULL;
+    *count = 0;
+    TH_TRY(inside(r, "checkpoints", dir));
+    TH_TRY(th_list_dir(dir, &names));
+    *steps = th_alloc((size_t)names.count + 1, sizeof **steps);
+    for (int64_t i = 0; *steps && i < names.count; i++) {
+        long long step;
+        if (sscanf(names.names[i], "step-%lld", &step) != 1 || step < 0) continue;
+        snprintf(name, sizeof name, CHECKPOINT, step);
+        if (!strcmp(name, names.names[i])) (*steps)[(*count)++] = step;
+    }
+    th_names_free(&names);
+    return *steps ? TH_OK : th_fail_memory();
+}
+
+th_status th_run_folder_newest(const th_run_folder *r, int64_t *step, char *path) {
+    int64_t *steps, count;
+    *step = -1;
+    th_status s = list_steps(r, &steps, &count);
+    if (s == TH_OK && count) *step = steps[count - 1];
+    th_free(steps);
+    if (s == TH_OK && *step >= 0 && path) s = th_run_folder_checkpoint(r, *step, path);
+    return s;
+}
+
+static th_status check_resumable(const th_run_folder *r) {
+    char metrics[TH_PATH_MAX];
+    struct stat st;
+    int64_t newest;
+    TH_TRY(th_run_folder_newest(r, &newest, NULL));
+    TH_TRY(inside(r, "metrics.jsonl", metrics));
+    if (newest >= 0 || stat(metrics, &st) != 0 || st.st_size == 0) return TH_OK;
+    return th_fail(TH_E_USAGE,
+                   "%s: has logged steps but holds no checkpoint to go on from; without --resume the run starts anew",
+                   r->path);
+}
+
+/* Makes room for a new run: what ended before its first checkpoint has nothing to lose. */
+static th_status clear(const th_run_folder *r, const char *run) {
+    char checkpoints[TH_PATH_MAX], metrics[TH_PATH_MAX];
+    th_json was = {0};
+    int64_t newest = -1;
+    TH_TRY(th_json_load(run, TH_JSON_MAX, &was));
+    bool finished = json_object_get(was.root, "seconds") != NULL;
+    th_json_free(&was);
+    TH_TRY(inside(r, "checkpoints", checkpoints));
+    if (th_path_is_dir(checkpoints)) TH_TRY(th_run_folder_newest(r, &newest, NULL));
+    if (finished || newest >= 0)
+        return th_fail(TH_E_USAGE, "%s: holds a run already; go on with it by --resume, or give another folder",
+                       r->path);
+    TH_TRY(inside(r, "metrics.jsonl", metrics));
+    return unlink(metrics) == 0 || errno == ENOENT ? TH_OK : th_fail_errno(metrics, "remove it");
 }
 
 static th_status open_folder(th_run_folder *r, const th_run_folder_params *p) {
@@ -109,11 +187,10 @@ static th_status open_folder(th_run_folder *r, const th_run_folder_params *p) {
     if (p->resume) {
         if (!th_path_exists(run))
             return th_fail(TH_E_USAGE, "%s: holds no run to resume (run.json is missing)", p->path);
-        return check_same(r, p->options);
+        TH_TRY(check_same(r, p));
+        return check_resumable(r);
     }
-    if (th_path_exists(run))
-        return th_fail(TH_E_USAGE, "%s: holds a run already; go on with it by --resume, or give another folder",
-                       p->path);
+    if (th_path_exists(run)) TH_TRY(clear(r, run));
     TH_TRY(th_make_dirs(checkpoints));
     return write_run(r);
 }
@@ -140,35 +217,8 @@ const char *th_run_folder_path(const th_run_folder *r) { return r->path; }
 
 th_status th_run_folder_checkpoint(const th_run_folder *r, int64_t step, char *path) {
     char name[64];
-    snprintf(name, sizeof name, "checkpoints/step-%09lld.safetensors", (long long)step);
+    snprintf(name, sizeof name, "checkpoints/" CHECKPOINT, (long long)step);
     return inside(r, name, path);
-}
-
-/* Steps of all whole checkpoints, ascending (names sort as numbers do). */
-static th_status list_steps(const th_run_folder *r, int64_t **steps, int64_t *count) {
-    char dir[TH_PATH_MAX];
-    th_names names;
-    *steps = NULL;
-    *count = 0;
-    TH_TRY(inside(r, "checkpoints", dir));
-    TH_TRY(th_list_dir(dir, &names));
-    *steps = th_alloc((size_t)names.count + 1, sizeof **steps);
-    for (int64_t i = 0; *steps && i < names.count; i++) {
-        long long step;
-        int end = 0;
-        if (sscanf(names.names[i], "step-%lld.safetensors%n", &step, &end) == 1 && end && !names.names[i][end])
-            (*steps)[(*count)++] = step;
-    }
-    th_names_free(&names);
-    return *steps ? TH_OK : th_fail_memory();
-}
-
-int64_t th_run_folder_newest(const th_run_folder *r, char *path) {
-    int64_t *steps, count, newest = -1;
-    if (list_steps(r, &steps, &count) == TH_OK && count) newest = steps[count - 1];
-    th_free(steps);
-    if (newest >= 0 && path && th_run_folder_checkpoint(r, newest, path) != TH_OK) return -1;
-    return newest;
 }
 
 th_status th_run_folder_prune(const th_run_folder *r, int64_t keep) {
@@ -183,14 +233,16 @@ th_status th_run_folder_prune(const th_run_folder *r, int64_t keep) {
     return s;
 }
 
-/* Bytes of the lines whose step is at most `last`. */
-static size_t kept_lines(const char *text, size_t length, int64_t last) {
+/* Bytes of the lines whose step is at most `last`, and how many are of it. */
+static size_t kept_lines(const char *text, size_t length, int64_t last, int *of_last) {
     size_t kept = 0;
+    *of_last = 0;
     while (kept < length) {
         const char *line = text + kept, *end = memchr(line, '\n', length - kept);
         long long step;
         if (!end || sscanf(line, "{\"step\":%lld", &step) != 1 || step > last) break;
         kept = (size_t)(end + 1 - text);
+        *of_last += step == last;
     }
     return kept;
 }
@@ -202,7 +254,7 @@ static th_status open_metrics(th_run_folder *r, int64_t step) {
     if (step >= 0 && th_path_exists(path)) {
         th_bytes old;
         TH_TRY(th_file_read(path, (size_t)1 << 32, &old));
-        kept = kept_lines(old.data, old.length, step);
+        kept = kept_lines(old.data, old.length, step, &r->lines);
         th_free(old.data);
     }
     r->metrics = fopen(path, kept ? "r+e" : "we");
@@ -218,6 +270,8 @@ th_status th_run_folder_begin_log(th_run_folder *r, int64_t step) {
     TH_TRY(inside(r, "events.out.tfevents.theriac", path));
     return th_events_open(path, (double)time(NULL), step, &r->events);
 }
+
+int th_run_folder_lines(const th_run_folder *r) { return r->lines; }
 
 th_status th_run_folder_log(th_run_folder *r, int64_t step, const th_metric *metrics, int count) {
     if (!r->metrics) return TH_OK;
@@ -238,4 +292,8 @@ th_status th_run_folder_log(th_run_folder *r, int64_t step, const th_metric *met
 th_status th_run_folder_note(th_run_folder *r, const char *name, json_t *value) {
     if (!value || json_object_set_new(r->run, name, value)) return th_fail_memory();
     return write_run(r);
+}
+
+double th_run_folder_number(const th_run_folder *r, const char *name) {
+    return json_number_value(json_object_get(r->run, name));
 }

@@ -14,8 +14,10 @@ typedef struct {
     th_train_params p;
     const th_watch *watch;
     th_optimizer *optimizer;
-    float **average, **swap, **sum; /* by parameter; row-major, home layout, home layout */
-    int64_t step, first_step;
+    float **average, **swap, **sum;  /* by parameter; row-major, home layout, home layout */
+    int64_t step, first_step, saved; /* saved: of the newest checkpoint; −1: there is none */
+    bool evaluated;                  /* the run that is resumed was evaluated after its last step already */
+    double begin, earlier;           /* seconds: when this call began; what those before it took */
     th_train_result *result;
 } loop;
 
@@ -76,28 +78,56 @@ static th_status prepare(loop *l) {
 }
 
 static th_training_state state_of(loop *l) {
-    return (th_training_state){l->task->params, l->optimizer, l->average, l->step};
+    return (th_training_state){
+        l->task->params, l->optimizer, l->average, l->step, th_plan_threads(l->task->plan), th_dtype_name(l->p.compute),
+    };
 }
 
+/* Under this name run.json has the seconds that training took up to its newest checkpoint. */
+#define SECONDS "seconds_so_far"
+
 static th_status save(loop *l) {
-    if (!l->p.run) return TH_OK;
+    if (!l->p.run || l->saved == l->step) return TH_OK;
     char path[TH_PATH_MAX];
     th_training_state s = state_of(l);
     TH_TRY(th_run_folder_checkpoint(l->p.run, l->step, path));
     TH_TRY(th_checkpoint_save(path, &s));
+    l->saved = l->step;
+    TH_TRY(th_run_folder_note(l->p.run, SECONDS, json_real(l->earlier + now() - l->begin)));
     return th_run_folder_prune(l->p.run, l->p.keep > 0 ? l->p.keep : 1);
+}
+
+/* Saves what an error would lose, and hands on the error. */
+static th_status save_after(loop *l, th_status s) {
+    char message[TH_MESSAGE_MAX];
+    snprintf(message, sizeof message, "%s", th_error_message());
+    TH_TRY(save(l));
+    return th_fail(s, "%s", message);
+}
+
+static th_status load(loop *l, const char *path, int64_t step) {
+    th_training_state s = state_of(l);
+    TH_TRY(th_checkpoint_load(path, &s));
+    if (s.step != step)
+        return th_fail(TH_E_INPUT, "%s: is of step %lld, which its name does not say", path, (long long)s.step);
+    if (s.step > l->p.steps)
+        return th_fail(TH_E_INPUT, "%s: is of step %lld, the run has %lld", path, (long long)s.step,
+                       (long long)l->p.steps);
+    l->step = l->saved = step;
+    l->earlier = th_run_folder_number(l->p.run, SECONDS);
+    return TH_OK;
 }
 
 static th_status resume(loop *l) {
     char path[TH_PATH_MAX];
-    int64_t newest = l->p.run && l->p.resume ? th_run_folder_newest(l->p.run, path) : -1;
-    if (newest >= 0) {
-        th_training_state s = state_of(l);
-        TH_TRY(th_checkpoint_load(path, &s));
-        l->step = s.step;
-    }
+    int64_t newest = -1;
+    if (l->p.run && l->p.resume) TH_TRY(th_run_folder_newest(l->p.run, &newest, path));
+    if (newest >= 0) TH_TRY(load(l, path, newest));
     l->first_step = l->step;
-    return l->p.run ? th_run_folder_begin_log(l->p.run, newest >= 0 ? l->step : -1) : TH_OK;
+    if (!l->p.run) return TH_OK;
+    TH_TRY(th_run_folder_begin_log(l->p.run, newest));
+    l->evaluated = th_run_folder_lines(l->p.run) > 1; /* the first line is training's */
+    return TH_OK;
 }
 
 /* Adds the gradients to the sum, or, after the last part, puts their mean in their place. */
@@ -155,13 +185,32 @@ static th_status evaluate(loop *l) {
     return l->p.run ? th_run_folder_log(l->p.run, l->step, metrics, count) : TH_OK;
 }
 
-static th_status log_step(loop *l, double loss, double norm, double lr) {
+/* The losses of one step: means over its parts. */
+typedef struct {
+    double loss;
+    th_metric more[MAX_METRICS - 3]; /* the task's other outputs */
+    int count;
+} losses;
+
+static void add_losses(const loop *l, losses *sum) {
+    const th_train_task *t = l->task;
+    double parts = (double)l->p.accumulate;
+    sum->loss += (double)*(const float *)th_plan_output(t->plan, "loss") / parts;
+    sum->count = 0;
+    for (int i = 0; t->logged && t->logged[i] && sum->count < MAX_METRICS - 3; i++) {
+        const float *v = th_plan_output(t->plan, t->logged[i]);
+        if (!v) continue;
+        th_metric *m = &sum->more[sum->count++];
+        m->name = t->logged[i];
+        m->value += (double)*v / parts;
+    }
+}
+
+static th_status log_step(loop *l, const losses *sum, double norm, double lr) {
+    double loss = sum->loss;
     th_metric metrics[MAX_METRICS] = {{"loss", loss}, {"grad_norm", norm}, {"lr", lr}};
     int count = 3;
-    for (int i = 0; l->task->logged && l->task->logged[i] && count < MAX_METRICS; i++) {
-        const float *v = th_plan_output(l->task->plan, l->task->logged[i]);
-        if (v) metrics[count++] = (th_metric){l->task->logged[i], (double)*v};
-    }
+    for (int i = 0; i < sum->count; i++) metrics[count++] = sum->more[i];
     char detail[96];
     snprintf(detail, sizeof detail, "loss %.4f, lr %.3g", loss, lr);
     th_report(l->watch, "training", l->step, l->p.steps, detail);
@@ -169,56 +218,75 @@ static th_status log_step(loop *l, double loss, double norm, double lr) {
 }
 
 static th_status one_step(loop *l) {
-    double loss = 0, norm = 0, lr = th_schedule_at(&l->p.schedule, l->step);
+    losses sum = {0};
+    double norm = 0, lr = th_schedule_at(&l->p.schedule, l->step);
     for (int64_t part = 0; part < l->p.accumulate; part++) {
         double begin = now();
         int64_t micro = l->step * l->p.accumulate + part;
         TH_TRY(l->task->feed(l->task->user, micro, l->task->plan));
         l->result->waited += now() - begin;
         TH_TRY(th_plan_run(l->task->plan, l->p.seed, (uint32_t)micro));
-        loss += (double)*(const float *)th_plan_output(l->task->plan, "loss") / (double)l->p.accumulate;
+        add_losses(l, &sum);
         if (l->sum) accumulate(l, part);
     }
-    if (!isfinite(loss))
+    if (!isfinite(sum.loss))
         return th_fail(TH_E_INPUT, "step %lld: the loss is not finite; lower --lr", (long long)l->step);
     TH_TRY(
         th_fail_in(th_optimizer_step(l->optimizer, (float)lr, l->p.threads, &norm), "step %lld", (long long)l->step));
     if (l->task->after_step) l->task->after_step(l->task->user);
     if (l->average) TH_TRY(move_average(l));
-    if (l->step == l->first_step) l->result->first_loss = loss;
-    l->result->last_loss = loss;
+    if (l->step == l->first_step) l->result->first_loss = sum.loss;
+    l->result->last_loss = sum.loss;
     l->step++;
     l->result->steps++;
-    return log_step(l, loss, norm, lr);
+    return log_step(l, &sum, norm, lr);
 }
 
 static bool due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
+/* An evaluation may fail for reasons that have nothing to do with the training, which must not be lost for them. */
+static th_status evaluate_where_due(loop *l) {
+    if (!l->task->evaluate || l->step == 0) return TH_OK;
+    if (!due(l->p.eval_every, l->step) && l->step != l->p.steps) return TH_OK;
+    th_status s = evaluate(l);
+    return s == TH_OK || s == TH_E_INTERRUPTED ? s : save_after(l, s);
+}
+
+static bool must_stop(const loop *l) {
+    return th_stopped(l->watch) || (l->p.stop_after > 0 && l->result->steps >= l->p.stop_after);
+}
+
+static th_status stop(loop *l) {
+    TH_TRY(save(l));
+    return th_fail(TH_E_INTERRUPTED, "stopped after step %lld of %lld%s", (long long)l->step, (long long)l->p.steps,
+                   l->p.run ? "; --resume goes on from there" : "");
+}
+
+/* A step is saved before it is evaluated, so that not even a crash in the evaluation costs it; one that is missing is
+ * made up for when the run is resumed. */
+static th_status one_step_and_more(loop *l) {
+    TH_TRY(one_step(l));
+    if (due(l->p.checkpoint_every, l->step) || l->step == l->p.steps) TH_TRY(save(l));
+    return evaluate_where_due(l);
+}
+
 static th_status go(loop *l) {
     TH_TRY(prepare(l));
     TH_TRY(resume(l));
-    while (l->step < l->p.steps) {
-        bool stop = th_stopped(l->watch) || (l->p.stop_after > 0 && l->result->steps >= l->p.stop_after);
-        if (stop) {
-            TH_TRY(save(l));
-            return th_fail(TH_E_INTERRUPTED, "stopped after step %lld of %lld%s", (long long)l->step,
-                           (long long)l->p.steps, l->p.run ? "; --resume goes on from there" : "");
-        }
-        TH_TRY(one_step(l));
-        if (l->task->evaluate && (due(l->p.eval_every, l->step) || l->step == l->p.steps)) TH_TRY(evaluate(l));
-        if (due(l->p.checkpoint_every, l->step) || l->step == l->p.steps) TH_TRY(save(l));
-    }
-    return exchange(l);
+    th_status s = l->evaluated ? TH_OK : evaluate_where_due(l);
+    while (s == TH_OK && l->step < l->p.steps) s = must_stop(l) ? TH_E_INTERRUPTED : one_step_and_more(l);
+    if (s == TH_E_INTERRUPTED) return stop(l);
+    return s == TH_OK ? exchange(l) : s;
 }
 
 th_status th_train(const th_train_task *t, const th_train_params *p, const th_watch *w, th_train_result *result) {
     *result = (th_train_result){0};
-    loop l = {.task = t, .p = *p, .watch = w, .result = result};
+    loop l = {.task = t, .p = *p, .watch = w, .result = result, .saved = -1, .begin = now()};
     l.p.schedule.steps = p->steps;
     if (l.p.accumulate < 1) l.p.accumulate = 1;
-    double begin = now();
     th_status s = go(&l);
-    result->seconds = now() - begin;
+    result->seconds = now() - l.begin;
+    result->seconds_in_all = l.earlier + result->seconds;
     th_optimizer_free(l.optimizer);
     free_copies(&l, l.average);
     free_copies(&l, l.swap);

@@ -29,6 +29,7 @@ typedef struct {
     th_adamw_params adamw;
     double average; /* decay of the parameters' moving average (EMA); 0: none */
     int threads;
+    th_dtype compute; /* what the plan computes in: a run goes on in the same only */
     uint64_t seed;
     th_run_folder *run; /* NULL: keep nothing */
     bool resume;        /* go on from the run's newest checkpoint; from the start if it has none yet */
@@ -38,13 +39,15 @@ void th_train_params_init(th_train_params *p);
 
 typedef struct {
     int64_t steps;                                 /* made in this call */
-    double first_loss, last_loss, seconds, waited; /* waited: for the feed */
+    double first_loss, last_loss, seconds, waited; /* of this call; waited: for the feed */
+    double seconds_in_all;                         /* with those of the calls that this one goes on from */
 } th_train_result;
 
 /* Bytes that training needs beside the plan's: moments, averages, accumulated gradients. */
 size_t th_train_bytes(const th_train_task *t, const th_train_params *p);
-/* Trains to the end. TH_E_INTERRUPTED after a clean stop, with a checkpoint written. At the end the parameters are the
- * averaged ones, if there are such. */
+/* Trains to the end. TH_E_INTERRUPTED after a clean stop, whether the loop, the feed or an evaluation was asked to; a
+ * checkpoint is written then, and also where an evaluation fails. An evaluation that was due and is not in the log is
+ * made up for when the run goes on. At the end the parameters are the averaged ones, if there are such. */
 th_status th_train(const th_train_task *t, const th_train_params *p, const th_watch *w, th_train_result *result);
 
 #endif

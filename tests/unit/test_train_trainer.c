@@ -2,11 +2,13 @@
 #include "test.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "format/safetensors.h"
 #include "theriac/ops.h"
 #include "train/checkpoint.h"
 #include "train/trainer.h"
@@ -19,13 +21,17 @@ typedef struct {
     th_params *params;
     th_plan *plan;
     th_train_task task;
-    int evaluations;
+    int evaluations, stop_in; /* the evaluation that is interrupted; 0: none */
+    bool fail_evaluations;
 } problem;
+
+static int64_t feed_stops_at = -1; /* the micro-step whose batch a signal interrupts; −1: none */
 
 static float draw(uint32_t step, uint64_t i) { return th_unit_f32(th_philox(3, TH_RNG_TEST, step, i).word[0]) * 2 - 1; }
 
 static th_status feed(void *user, int64_t step, th_plan *plan) {
     (void)user;
+    if (step == feed_stops_at) return th_fail(TH_E_INTERRUPTED, "stopped");
     float *x = th_plan_input(plan, "x"), *y = th_plan_input(plan, "y");
     for (int k = 0; k < BATCH; k++) {
         float sum = 0;
@@ -39,11 +45,15 @@ static th_status feed(void *user, int64_t step, th_plan *plan) {
 static th_status evaluate(void *user, int64_t step, th_metric *metrics, int max, int *count) {
     (void)max;
     problem *p = user;
-    p->evaluations++;
+    if (++p->evaluations == p->stop_in) return th_fail(TH_E_INTERRUPTED, "stopped");
+    if (p->fail_evaluations) return th_fail(TH_E_USAGE, "there is no such class");
     metrics[0] = (th_metric){"eval/step_doubled", (double)step * 2};
     *count = 1;
     return TH_OK;
 }
+
+static const char *const logged[] = {"half", NULL};
+static int plan_threads = 1;
 
 static problem make(void) {
     problem p = {.params = th_params_new()};
@@ -58,12 +68,14 @@ static problem make(void) {
     th_tensor *h = th_tanh(g, th_linear(g, x, th_use(g, a), NULL));
     th_tensor *loss = th_mean_all(g, th_square(g, th_sub(g, th_linear(g, h, th_use(g, b), NULL), y)));
     th_output(g, "loss", loss);
+    th_output(g, "half", th_scale(g, loss, 0.5f));
     th_grad_params(g, loss, p.params);
     th_plan_params params;
     th_plan_params_init(&params);
+    params.threads = plan_threads;
     assert_ok(th_plan_new(g, &params, &p.plan));
     th_graph_free(g);
-    p.task = (th_train_task){.params = p.params, .plan = p.plan, .feed = feed};
+    p.task = (th_train_task){.params = p.params, .plan = p.plan, .feed = feed, .logged = logged};
     return p;
 }
 
@@ -88,14 +100,35 @@ static th_train_params settings(int64_t steps) {
 static const th_option options[] = {TH_OPT_F32("lr", 0.02, "learning rate"), TH_OPT_INT("steps", 0, "steps"),
                                     TH_OPT_END};
 
-static th_status open_run(const char *path, bool resume, const char *lr, th_run_folder **out) {
+static const char *const no_matter[] = {"st*", NULL};
+
+static th_status open_steps(const char *path, bool resume, const char *lr, const char *steps, th_run_folder **out) {
     th_options *o = th_options_new("test");
     assert_ok(th_options_add(o, "Test", options));
     assert_ok(th_options_set_text(o, TH_FROM_FLAG, NULL, "lr", lr));
-    th_run_folder_params p = {.path = path, .command = "test", .options = o, .resume = resume};
+    assert_ok(th_options_set_text(o, TH_FROM_FLAG, NULL, "steps", steps));
+    th_run_folder_params p = {.path = path, .command = "test", .options = o, .resume = resume, .may_differ = no_matter};
     th_status s = th_run_folder_open(&p, out);
     th_options_free(o);
     return s;
+}
+
+static th_status open_run(const char *path, bool resume, const char *lr, th_run_folder **out) {
+    return open_steps(path, resume, lr, "1", out);
+}
+
+static th_bytes metrics_of(const char *dir) {
+    char path[TH_PATH_MAX];
+    th_bytes b;
+    assert_ok(th_path_join(path, dir, "metrics.jsonl"));
+    assert_ok(th_file_read(path, 1 << 20, &b));
+    return b;
+}
+
+static int64_t newest(const th_run_folder *r, char *path) {
+    int64_t step;
+    assert_ok(th_run_folder_newest(r, &step, path));
+    return step;
 }
 
 static void the_loss_falls(void **state) {
@@ -151,6 +184,46 @@ static void a_resumed_run_equals_one_that_never_stopped(void **state) {
     assert_ok(th_remove_tree("run_pieces"));
 }
 
+/* A run that is stopped in its second evaluation, after step 10; or not. */
+static void run_with_a_stop(const char *dir, bool stop, th_bytes *metrics) {
+    assert_ok(th_remove_tree(dir));
+    for (bool first = true;; first = false) {
+        problem p = make();
+        th_train_params t = settings(12);
+        th_train_result r;
+        t.resume = !first;
+        t.checkpoint_every = 0;
+        p.task.evaluate = evaluate;
+        p.task.user = &p;
+        p.stop_in = stop && first ? 2 : 0;
+        assert_ok(open_run(dir, !first, "0.02", &t.run));
+        th_status s = th_train(&p.task, &t, NULL, &r);
+        if (s != TH_OK) {
+            assert_int_equal(s, TH_E_INTERRUPTED);
+            assert_string_equal(th_error_message(), "stopped after step 10 of 12; --resume goes on from there");
+        }
+        th_run_folder_close(t.run);
+        drop(&p);
+        if (s == TH_OK) break;
+    }
+    char path[TH_PATH_MAX];
+    assert_ok(th_path_join(path, dir, "metrics.jsonl"));
+    assert_ok(th_file_read(path, 1 << 20, metrics));
+}
+
+static void a_run_stopped_in_an_evaluation_makes_up_for_it(void **state) {
+    (void)state;
+    th_bytes whole, stopped;
+    run_with_a_stop("run_whole", false, &whole);
+    run_with_a_stop("run_stopped", true, &stopped);
+    assert_int_equal(whole.length, stopped.length);
+    assert_memory_equal(whole.data, stopped.data, whole.length);
+    th_free(whole.data);
+    th_free(stopped.data);
+    assert_ok(th_remove_tree("run_whole"));
+    assert_ok(th_remove_tree("run_stopped"));
+}
+
 static void a_run_is_resumed_only_as_it_was_made(void **state) {
     (void)state;
     th_run_folder *r = NULL;
@@ -158,11 +231,222 @@ static void a_run_is_resumed_only_as_it_was_made(void **state) {
     assert_fails(open_run("run_same", true, "0.1", &r), TH_E_USAGE, "holds no run");
     assert_ok(open_run("run_same", false, "0.1", &r));
     th_run_folder_close(r);
+    assert_ok(th_file_write("run_same/checkpoints/step-000000003.safetensors", "", 0));
     assert_fails(open_run("run_same", false, "0.1", &r), TH_E_USAGE, "--resume");
     assert_fails(open_run("run_same", true, "0.2", &r), TH_E_USAGE, "'lr' = 0.1, now it is 0.2");
     assert_ok(open_run("run_same", true, "0.1", &r));
     th_run_folder_close(r);
+    assert_ok(open_steps("run_same", true, "0.1", "2", &r)); /* which may differ */
+    assert_int_equal(newest(r, NULL), 3);
+    th_run_folder_close(r);
     assert_ok(th_remove_tree("run_same"));
+}
+
+/* What ended before its first checkpoint gives way to a corrected command; what was finished never does. */
+static void a_folder_without_a_checkpoint_is_free_again(void **state) {
+    (void)state;
+    th_run_folder *r = NULL;
+    const th_metric loss = {"loss", 1};
+    assert_ok(th_remove_tree("run_free"));
+    assert_ok(open_run("run_free", false, "0.1", &r));
+    assert_ok(th_run_folder_begin_log(r, -1));
+    assert_ok(th_run_folder_log(r, 1, &loss, 1));
+    th_run_folder_close(r);
+    assert_fails(open_run("run_free", true, "0.1", &r), TH_E_USAGE, "holds no checkpoint");
+    assert_ok(open_run("run_free", false, "0.2", &r));
+    th_run_folder_close(r);
+    assert_ok(open_run("run_free", true, "0.2", &r)); /* nothing is logged yet: from the start */
+    assert_ok(th_run_folder_note(r, "seconds", json_real(1)));
+    th_run_folder_close(r);
+    assert_fails(open_run("run_free", false, "0.2", &r), TH_E_USAGE, "holds a run already");
+    assert_ok(th_remove_tree("run_free"));
+}
+
+static void checkpoints_that_cannot_be_listed_are_an_error(void **state) {
+    (void)state;
+    th_run_folder *r = NULL;
+    problem p = make();
+    th_train_params t = settings(8);
+    th_train_result result;
+    assert_ok(th_remove_tree("run_lost"));
+    assert_ok(open_run("run_lost", false, "0.02", &t.run));
+    assert_ok(th_train(&p.task, &t, NULL, &result));
+    th_bytes before = metrics_of("run_lost");
+    assert_ok(th_remove_tree("run_lost/checkpoints"));
+    t.resume = true;
+    assert_int_equal(th_train(&p.task, &t, NULL, &result), TH_E_IO);
+    th_run_folder_close(t.run);
+    assert_int_equal(open_run("run_lost", true, "0.02", &r), TH_E_IO);
+    th_bytes after = metrics_of("run_lost");
+    assert_string_equal(before.data, after.data);
+    th_free(before.data);
+    th_free(after.data);
+    drop(&p);
+    assert_ok(th_remove_tree("run_lost"));
+}
+
+/* A signal that comes while the loop waits for a batch, in the middle of a step. */
+static void a_run_stopped_at_a_batch_goes_on_with_the_same_bits(void **state) {
+    (void)state;
+    float whole[16 * IN], stopped[16 * IN];
+    th_bytes m;
+    run_in_pieces("run_whole", 11, 0, whole, &m);
+    th_free(m.data);
+    assert_ok(th_remove_tree("run_stopped"));
+    for (int call = 0; call < 2; call++) {
+        problem p = make();
+        th_train_params t = settings(11);
+        th_train_result r;
+        char path[TH_PATH_MAX];
+        t.accumulate = 2;
+        t.average = 0.9;
+        t.resume = call > 0;
+        feed_stops_at = call ? -1 : 2 * 6 + 1;
+        assert_ok(open_run("run_stopped", call > 0, "0.02", &t.run));
+        if (call)
+            assert_ok(th_train(&p.task, &t, NULL, &r));
+        else
+            assert_fails(th_train(&p.task, &t, NULL, &r), TH_E_INTERRUPTED, "stopped after step 6 of 11; --resume");
+        assert_int_equal(newest(t.run, path), call ? 11 : 6);
+        assert_ok(th_param_get(th_params_find(p.params, "a"), stopped));
+        th_run_folder_close(t.run);
+        drop(&p);
+    }
+    assert_memory_equal(whole, stopped, sizeof whole);
+    assert_ok(th_remove_tree("run_whole"));
+    assert_ok(th_remove_tree("run_stopped"));
+}
+
+static void a_failing_evaluation_costs_no_step(void **state) {
+    (void)state;
+    assert_ok(th_remove_tree("run_eval"));
+    for (int call = 0; call < 3; call++) { /* fails in the middle, fails at the end, succeeds */
+        problem p = make();
+        th_train_params t = settings(7);
+        th_train_result r;
+        char path[TH_PATH_MAX];
+        p.task.evaluate = evaluate;
+        p.task.user = &p;
+        p.fail_evaluations = call < 2;
+        t.resume = call > 0;
+        t.checkpoint_every = 0;
+        t.eval_every = call ? 0 : 5;
+        assert_ok(open_run("run_eval", call > 0, "0.02", &t.run));
+        if (call == 2)
+            assert_ok(th_train(&p.task, &t, NULL, &r));
+        else
+            assert_fails(th_train(&p.task, &t, NULL, &r), TH_E_USAGE, "there is no such class");
+        assert_int_equal(newest(t.run, path), call ? 7 : 5);
+        assert_int_equal(r.steps, call == 0 ? 5 : call == 1 ? 2 : 0);
+        if (call) assert_true(r.seconds_in_all > r.seconds);
+        th_run_folder_close(t.run);
+        drop(&p);
+    }
+    th_bytes m = metrics_of("run_eval");
+    assert_non_null(strstr(m.data, "{\"step\":7,\"eval/step_doubled\":14}"));
+    th_free(m.data);
+    assert_ok(th_remove_tree("run_eval"));
+}
+
+/* The parts of the loss are means over a step's batches, as the loss is. */
+static void what_is_logged_is_of_the_whole_step(void **state) {
+    (void)state;
+    problem p = make();
+    th_train_params t = settings(5);
+    th_train_result r;
+    t.accumulate = 2;
+    assert_ok(th_remove_tree("run_parts"));
+    assert_ok(open_run("run_parts", false, "0.02", &t.run));
+    assert_ok(th_train(&p.task, &t, NULL, &r));
+    th_run_folder_close(t.run);
+    th_bytes m = metrics_of("run_parts");
+    int lines = 0;
+    for (char *line = m.data; *line; line = strchr(line, '\n') + 1, lines++) {
+        double whole = strtod(strstr(line, "\"loss\":") + 7, NULL), half = strtod(strstr(line, "\"half\":") + 7, NULL);
+        assert_float_equal(whole, 2 * half, 1e-6);
+    }
+    assert_int_equal(lines, 5);
+    th_free(m.data);
+    drop(&p);
+    assert_ok(th_remove_tree("run_parts"));
+}
+
+/* A checkpoint of step 4 in `path`, of a run with one thread in f32. */
+static void make_checkpoint(problem *p, char *path) {
+    th_train_params t = settings(4);
+    th_train_result r;
+    assert_ok(th_remove_tree("run_bits"));
+    assert_ok(open_run("run_bits", false, "0.02", &t.run));
+    assert_ok(th_train(&p->task, &t, NULL, &r));
+    assert_int_equal(newest(t.run, path), 4);
+    th_run_folder_close(t.run);
+}
+
+static void what_would_change_the_bits_is_refused_by_name(void **state) {
+    (void)state;
+    char path[TH_PATH_MAX];
+    problem p = make();
+    th_train_params t = settings(8);
+    th_train_result r;
+    make_checkpoint(&p, path);
+    t.resume = true;
+    assert_ok(open_run("run_bits", true, "0.02", &t.run));
+    t.compute = TH_BF16;
+    assert_fails(th_train(&p.task, &t, NULL, &r), TH_E_USAGE, "compute f32, now it is bf16");
+    t.compute = TH_F32;
+    drop(&p);
+    plan_threads = 2;
+    p = make();
+    plan_threads = 1;
+    assert_fails(th_train(&p.task, &t, NULL, &r), TH_E_USAGE, "resume with --threads 1");
+    drop(&p);
+    p = make();
+    assert_ok(th_train(&p.task, &t, NULL, &r));
+    assert_int_equal(r.steps, 4);
+    th_run_folder_close(t.run);
+    drop(&p);
+    assert_ok(th_remove_tree("run_bits"));
+}
+
+static void put_counts(const char *path, const char *step, const char *version) {
+    th_safetensors_writer *w;
+    int64_t shape = 1;
+    float zero = 0;
+    assert_ok(th_safetensors_writer_new(path, 0, &w));
+    th_safetensors_declare(w, "x", TH_ST_F32, 1, &shape);
+    th_safetensors_note(w, "step", step);
+    th_safetensors_note(w, "optimizer_steps", "4");
+    if (version) th_safetensors_note(w, "version", version);
+    assert_ok(th_safetensors_begin(w));
+    while (th_safetensors_next(w)) th_safetensors_add_f32(w, &zero, 1);
+    assert_ok(th_safetensors_commit(w));
+}
+
+static void a_checkpoint_says_truly_of_which_step_it_is(void **state) {
+    (void)state;
+    char path[TH_PATH_MAX];
+    problem p = make();
+    th_train_params t = settings(8);
+    th_train_result r;
+    make_checkpoint(&p, path);
+    t.resume = true;
+    assert_int_equal(rename(path, "run_bits/checkpoints/step-000000006.safetensors"), 0);
+    assert_ok(open_run("run_bits", true, "0.02", &t.run));
+    assert_fails(th_train(&p.task, &t, NULL, &r), TH_E_INPUT, "step-000000006.safetensors: is of step 4");
+    assert_int_equal(rename("run_bits/checkpoints/step-000000006.safetensors", path), 0);
+    t.steps = 3;
+    assert_fails(th_train(&p.task, &t, NULL, &r), TH_E_INPUT, "is of step 4, the run has 3");
+    t.steps = 8;
+    static const char *const bad[] = {"", "4x", "-4", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        put_counts(path, bad[i], NULL);
+        assert_fails(th_train(&p.task, &t, NULL, &r), TH_E_INPUT, "'step' in its metadata");
+    }
+    put_counts(path, "4", "0.0.1");
+    assert_fails(th_train(&p.task, &t, NULL, &r), TH_E_USAGE, "resume with theriac 0.0.1");
+    th_run_folder_close(t.run);
+    drop(&p);
+    assert_ok(th_remove_tree("run_bits"));
 }
 
 /* Newer versions have more options: with their defaults they train as the old one did. */
@@ -191,7 +475,7 @@ static void only_the_newest_checkpoints_are_kept(void **state) {
     assert_ok(th_remove_tree("run_keep"));
     assert_ok(open_run("run_keep", false, "0.02", &t.run));
     assert_ok(th_train(&p.task, &t, NULL, &r));
-    assert_int_equal(th_run_folder_newest(t.run, path), 20);
+    assert_int_equal(newest(t.run, path), 20);
     th_names names;
     assert_ok(th_list_dir("run_keep/checkpoints", &names));
     assert_int_equal(names.count, 2);
@@ -213,7 +497,7 @@ static void a_full_disk_loses_no_finished_checkpoint(void **state) {
     assert_ok(open_run("run_full", false, "0.02", &t.run));
     assert_int_equal(symlink("/dev/full", "run_full/checkpoints/step-000000008.safetensors.tmp"), 0);
     assert_fails(th_train(&p.task, &t, NULL, &r), TH_E_DISK, "step-000000008.safetensors");
-    assert_int_equal(th_run_folder_newest(t.run, path), 4);
+    assert_int_equal(newest(t.run, path), 4);
     th_training_state s = {.params = p.params};
     th_adamw_params adamw;
     th_adamw_params_init(&adamw);
@@ -256,8 +540,16 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_loss_falls),
         cmocka_unit_test(a_resumed_run_equals_one_that_never_stopped),
+        cmocka_unit_test(a_run_stopped_in_an_evaluation_makes_up_for_it),
         cmocka_unit_test(a_run_is_resumed_only_as_it_was_made),
         cmocka_unit_test(a_run_of_an_older_version_is_resumed),
+        cmocka_unit_test(a_folder_without_a_checkpoint_is_free_again),
+        cmocka_unit_test(checkpoints_that_cannot_be_listed_are_an_error),
+        cmocka_unit_test(a_run_stopped_at_a_batch_goes_on_with_the_same_bits),
+        cmocka_unit_test(a_failing_evaluation_costs_no_step),
+        cmocka_unit_test(what_is_logged_is_of_the_whole_step),
+        cmocka_unit_test(what_would_change_the_bits_is_refused_by_name),
+        cmocka_unit_test(a_checkpoint_says_truly_of_which_step_it_is),
         cmocka_unit_test(only_the_newest_checkpoints_are_kept),
         cmocka_unit_test(a_full_disk_loses_no_finished_checkpoint),
         cmocka_unit_test(a_divergence_is_an_error),
