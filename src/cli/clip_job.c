@@ -198,7 +198,7 @@ static th_status save(work *w) {
     json_object_foreach(results, name, value) if (s == TH_OK) s = th_run_folder_note(w->run, name, json_incref(value));
     json_decref(results);
     TH_TRY(s);
-    return th_run_folder_note(w->run, "seconds", json_real(w->result.seconds));
+    return th_run_folder_note(w->run, "seconds", json_real(w->result.seconds_in_all));
 }
 
 static void print_results(work *w) {
@@ -234,6 +234,11 @@ static th_status report(work *w) {
     return TH_OK;
 }
 
+/* Where things lie, how they are read, kept and measured. Threads and type are compared as they came out. */
+static const char *const may_differ[] = {
+    "out",           "save-dtype", "keep",    "checkpoint-every", "loader-threads", "memory", "threads", "dtype",
+    "subtext-cache", "target",     "classes", "templates",        "eval*",          "test*",  NULL};
+
 static th_status run_all(work *w) {
     th_cli_job *job = w->job;
     const char *out = th_get_str(w->cli->options, "out");
@@ -243,7 +248,7 @@ static th_status run_all(work *w) {
     job->fit.train.resume = th_get_bool(w->cli->options, "resume");
     TH_TRY(th_clip_fit_new(job->bundle, job->method, job->pairs, &job->fit, &w->cli->watch, &w->fit));
     if (th_get_bool(w->cli->options, "plan")) return print_plan(w);
-    th_run_folder_params folder = {out, job->command, w->cli->options, job->inputs, job->fit.train.resume};
+    th_run_folder_params folder = {out, job->command, w->cli->options, job->inputs, job->fit.train.resume, may_differ};
     TH_TRY(th_run_folder_open(&folder, &w->run));
     th_clip_fit_set_run(w->fit, w->run);
     if (job->compare) {
