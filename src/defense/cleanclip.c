@@ -8,21 +8,10 @@ static const th_option options[] = {
     TH_OPT_END,
 };
 
-/* Each in one direction only, as in the paper's code: the view is what has to be found. */
-th_tensor *th_self_supervised(th_clip_batch *b) {
-    th_graph_precise(b->g, true);
-    th_tensor *images = th_clip_match(b->g, b->images, b->image_views, b->scale);
-    th_tensor *texts = th_clip_match(b->g, b->texts, b->text_views, b->scale);
-    th_tensor *sum = th_scale(b->g, th_add(b->g, images, texts), 0.5f);
-    th_graph_precise(b->g, false);
-    th_clip_log(b, "loss_self", sum);
-    return sum;
-}
-
 static th_tensor *loss(th_clip_batch *b) {
     th_tensor *contrastive = th_clip_contrastive(b->g, b->images, b->texts, b->scale);
     th_clip_log(b, "loss_clip", contrastive);
-    th_tensor *self = th_self_supervised(b);
+    th_tensor *self = th_clip_self_supervised_loss(b);
     return th_add(b->g, contrastive, th_scale(b->g, self, th_get_f32(b->options, "self-weight")));
 }
 

@@ -26,7 +26,8 @@ static th_tensor *own_negatives(th_clip_batch *b, th_tensor *images) {
     return th_reshape(b->g, th_matmul(b->g, i, n, false, true), TH_DESC(TH_F32, s, m));
 }
 
-/* With `negatives` alone, the other rows' true parts leave the denominator: [⟨I_i,P_i⟩ | negatives], label 0. */
+/* With `negatives` alone, the other rows' true parts leave the denominator, [⟨I_i,P_i⟩ | negatives], label 0; t2i,
+ * which has nothing but those, goes. */
 static th_tensor *against_negatives_only(th_clip_batch *b, th_tensor *images, th_tensor *negatives) {
     th_graph *g = b->g;
     int64_t s = b->subset;
@@ -44,7 +45,7 @@ static th_tensor *subtext_loss(th_clip_batch *b) {
     int64_t which = th_get_choice(b->options, "subtexts");
     th_tensor *images = th_slice(g, b->images, 0, 0, b->subset);
     th_tensor *negatives = th_add(g, th_mul(g, own_negatives(b, images), b->scale), b->negative_mask);
-    if (which == NEGATIVES) return against_negatives_only(b, images, negatives);
+    if (which == NEGATIVES) return th_scale(g, against_negatives_only(b, images, negatives), 0.5f);
     th_tensor *to_text = th_mul(g, th_matmul(g, images, b->positive_texts, false, true), b->scale);
     th_tensor *with = which == BOTH ? th_concat(g, 1, 2, (th_tensor *[]){to_text, negatives}) : to_text;
     th_tensor *sum = th_add(g, th_clip_diagonal(g, with), th_clip_match(g, b->positive_texts, images, b->scale));
@@ -55,7 +56,7 @@ static th_tensor *loss(th_clip_batch *b) {
     th_graph *g = b->g;
     th_tensor *contrastive = th_clip_contrastive(g, b->images, b->texts, b->scale);
     th_clip_log(b, "loss_clip", contrastive);
-    th_tensor *self = th_scale(g, th_self_supervised(b), th_get_f32(b->options, "self-weight"));
+    th_tensor *self = th_scale(g, th_clip_self_supervised_loss(b), th_get_f32(b->options, "self-weight"));
     th_graph_precise(g, true);
     th_tensor *sub = subtext_loss(b);
     th_graph_precise(g, false);
@@ -68,5 +69,7 @@ const th_clip_method th_defense_cleanerclip = {
     .summary = "CleanerCLIP: CleanCLIP with counterfactual sub-texts",
     .options = options,
     .needs = TH_NEEDS_VIEWS | TH_NEEDS_SUBTEXTS,
+    .subset_option = "subset",
+    .negatives_option = "negatives",
     .loss = loss,
 };

@@ -8,7 +8,4 @@
 extern const th_clip_method *const th_defenses[];
 const th_clip_method *th_defense_find(const char *name);
 
-/* CleanCLIP's self-supervised part: ½ [CE(s I Ĩᵀ, diagonal) + CE(s T T̃ᵀ, diagonal)], used by CleanerCLIP too → []. */
-th_tensor *th_self_supervised(th_clip_batch *b);
-
 #endif

@@ -348,8 +348,8 @@ static th_status make_order(th_clip_fit *f) {
     th_status s = TH_OK;
     th_order_params_init(&p, th_dataset_count(f->pairs), f->batch, f->p.train.seed);
     if (f->method->needs & TH_NEEDS_SUBTEXTS) {
-        double share = th_get_f64(f->p.options, "subset");
-        f->negatives = th_get_i64(f->p.options, "negatives");
+        double share = th_get_f64(f->p.options, f->method->subset_option);
+        f->negatives = th_get_i64(f->p.options, f->method->negatives_option);
         f->subset = (int64_t)(share * (double)f->batch + 0.5);
         if (f->subset < 1) f->subset = 1;
         if (!f->p.subtexts) return th_fail(TH_E_BUG, "%s: needs sub-texts", f->method->name);

@@ -34,14 +34,19 @@ typedef struct {
     const char *name, *summary;
     const th_option *options;
     unsigned needs;
+    /* With TH_NEEDS_SUBTEXTS: those of the options that say S, as a share of the batch, and M. */
+    const char *subset_option, *negatives_option;
     th_tensor *(*loss)(th_clip_batch *b); /* → [] */
 } th_clip_method;
 
 /* Keeps a part of the loss in the logs under this name. */
 void th_clip_log(th_clip_batch *b, const char *name, th_tensor *value);
 
-/* L_CLIP alone: pre-training and plain fine-tuning. */
+/* Parts that methods share. L_CLIP, which alone is pre-training and plain fine-tuning → []. */
 th_tensor *th_clip_contrastive_loss(th_clip_batch *b);
+/* CleanCLIP's self-supervised part, of batches with views: ½ [CE(s I Ĩᵀ, diagonal) + CE(s T T̃ᵀ, diagonal)], logged as
+ * "loss_self" → []. */
+th_tensor *th_clip_self_supervised_loss(th_clip_batch *b);
 extern const th_clip_method th_clip_method_contrastive;
 
 #endif

@@ -99,7 +99,7 @@ static th_subtexts *make_subtexts(const counts *of, int n, const char *negative)
     return s;
 }
 
-static const th_option options[] = {TH_OPT_F32("subset", 0.5, "S, a share"), TH_OPT_INT("negatives", 3, "M"),
+static const th_option options[] = {TH_OPT_F32("share", 0.5, "S, of a batch"), TH_OPT_INT("false-ones", 3, "M"),
                                     TH_OPT_END};
 
 /* A loss that needs every part of the batch, and logs the mask's mean. */
@@ -112,7 +112,13 @@ static th_tensor *loss(th_clip_batch *b) {
 }
 
 static const th_clip_method with_subtexts = {
-    .name = "test", .summary = "", .options = options, .needs = TH_NEEDS_SUBTEXTS, .loss = loss};
+    .name = "test",
+    .options = options,
+    .needs = TH_NEEDS_SUBTEXTS,
+    .subset_option = "share",
+    .negatives_option = "false-ones",
+    .loss = loss,
+};
 
 static th_options *make_options(void) {
     th_options *o = th_options_new("test");
