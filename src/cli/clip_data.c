@@ -173,8 +173,8 @@ void th_cli_eval_print(th_cli *cli, const char *of, const th_clip_eval *r) {
         }
         th_table_column(t, TH_RIGHT, "Pictures");
         if (r->has_accuracy) rates_row(t, "Accuracy", r->clean.accuracy, tops, r->clean.n);
-        if (r->has_accuracy && r->false_rate.n)
-            rates_row(t, "Clean pictures taken for the target", r->false_rate.rate, tops, r->false_rate.n);
+        if (r->has_accuracy && r->clean_as_target.n)
+            rates_row(t, "Clean pictures taken for the target", r->clean_as_target.rate, tops, r->clean_as_target.n);
         if (r->has_attack) {
             rates_row(t, "Triggered ones taken for it (ASR)", r->attack.rate, tops, r->attack.n);
             rates_row(t, "Accuracy on triggered pictures", r->triggered.accuracy, tops, r->triggered.n);
@@ -214,9 +214,9 @@ json_t *th_cli_eval_json(const th_clip_eval *r) {
     json_t *j = json_object();
     if (r->has_accuracy)
         json_object_set_new(j, "accuracy", shares_json("top", th_top_k, r->clean.accuracy, TH_TOP_COUNT, r->clean.n));
-    if (r->has_accuracy && r->false_rate.n)
+    if (r->has_accuracy && r->clean_as_target.n)
         json_object_set_new(j, "false_asr",
-                            shares_json("top", th_top_k, r->false_rate.rate, TH_TOP_COUNT, r->false_rate.n));
+                            shares_json("top", th_top_k, r->clean_as_target.rate, TH_TOP_COUNT, r->clean_as_target.n));
     if (r->has_attack) {
         json_object_set_new(j, "asr", shares_json("top", th_top_k, r->attack.rate, TH_TOP_COUNT, r->attack.n));
         json_object_set_new(j, "accuracy_triggered",

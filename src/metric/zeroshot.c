@@ -19,6 +19,12 @@ void th_class_embeddings(const float *texts, int64_t classes, int64_t templates,
     }
 }
 
+int64_t th_find_not_finite(const float *rows, int64_t n, int64_t d) {
+    for (int64_t i = 0; i < n * d; i++)
+        if (!isfinite(rows[i])) return i / d;
+    return -1;
+}
+
 void th_zeroshot_predict(const th_zeroshot *z, int32_t *out) {
     for (int64_t i = 0; i < z->n; i++) {
         float best = -INFINITY;
@@ -30,12 +36,13 @@ void th_zeroshot_predict(const th_zeroshot *z, int32_t *out) {
     }
 }
 
-/* How many classes are nearer to picture i than class `of`; a tie counts against it. */
+/* How many classes are nearer to picture i than class `of`; a tie counts against it, and so does a similarity that is
+ * not a number, on either side. */
 static int64_t rank(const th_zeroshot *z, int64_t i, int64_t of) {
     const float *image = z->images + i * z->d;
     float own = th_dot(image, z->classes + of * z->d, z->d);
     int64_t nearer = 0;
-    for (int64_t c = 0; c < z->count; c++) nearer += c != of && th_dot(image, z->classes + c * z->d, z->d) >= own;
+    for (int64_t c = 0; c < z->count; c++) nearer += c != of && !(th_dot(image, z->classes + c * z->d, z->d) < own);
     return nearer;
 }
 

@@ -19,6 +19,8 @@ typedef struct {
 /* The mean of each class' texts, brought to unit length: texts [classes · templates, d], a class' templates one after
  * the other → out [classes, d]. */
 void th_class_embeddings(const float *texts, int64_t classes, int64_t templates, int64_t d, float *out);
+/* The first of n rows with a value that is not finite; −1: there is none. */
+int64_t th_find_not_finite(const float *rows, int64_t n, int64_t d);
 /* The predicted class of each picture. */
 void th_zeroshot_predict(const th_zeroshot *z, int32_t *out);
 
@@ -38,7 +40,8 @@ typedef struct {
 void th_zeroshot_target_rate(const th_zeroshot *z, int32_t target, th_target_rate *out);
 
 /* Retrieval between n images and m captions, caption j being of image owner[j]. Recall at 1, 5 and 10: of captions
- * whose image is among the k nearest images, and of images of which some caption is among the k nearest captions. */
+ * whose image is among the k nearest images, and of images of which some caption is among the k nearest captions. A tie
+ * counts against the right one. Captions of one image are no independent trials, see th_share_of_groups. */
 #define TH_RECALL_COUNT 3
 extern const int th_recall_k[TH_RECALL_COUNT];
 typedef struct {
