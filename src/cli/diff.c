@@ -12,12 +12,13 @@ static const th_option options[] = {
     TH_OPT_END,
 };
 
-/* relative: ‖b − a‖ / ‖a‖; what is only in one of the two has no numbers. */
+/* relative: ‖b − a‖ / ‖a‖; what is only in one of the two has no numbers. Elements that are not finite in one or both
+ * and not the same are changed, and counted for themselves: no norm has them. */
 typedef struct {
     const char *name, *only_in; /* "A", "B" or NULL */
     bool reshaped;
     double relative, largest;
-    int64_t changed, count;
+    int64_t changed, not_finite, count;
 } change;
 
 typedef struct {
@@ -36,10 +37,13 @@ static th_status compare(const th_st_tensor *a, const th_st_tensor *b, change *c
         TH_TRY(th_st_to_f32(a, at, n, x));
         TH_TRY(th_st_to_f32(b, at, n, y));
         for (int64_t i = 0; i < n; i++) {
+            bool same = x[i] == y[i] || (isnan(x[i]) && isnan(y[i])), finite = isfinite(x[i]) && isfinite(y[i]);
+            c->changed += !same;
+            c->not_finite += !same && !finite;
+            if (!finite) continue;
             double d = (double)y[i] - (double)x[i];
             difference += d * d;
             norm += (double)x[i] * (double)x[i];
-            c->changed += d != 0;
             if (fabs(d) > c->largest) c->largest = fabs(d);
         }
     }
@@ -84,6 +88,7 @@ static th_status look(const th_safetensors *a, const th_safetensors *b, changes 
 static int most_changed_first(const void *p, const void *q) {
     const change *a = p, *b = q;
     if (!a->only_in != !b->only_in) return a->only_in ? -1 : 1;
+    if (!a->not_finite != !b->not_finite) return a->not_finite ? -1 : 1;
     if (a->relative != b->relative) return a->relative < b->relative ? 1 : -1;
     return strcmp(a->name, b->name);
 }
@@ -104,7 +109,10 @@ static void print(th_cli *cli, const changes *all, int64_t shown) {
             continue;
         }
         th_table_number(t, 100 * c->relative, 3);
-        th_table_cell(t, "%.3g", c->largest);
+        if (c->not_finite)
+            th_table_cell(t, "%lld not finite", (long long)c->not_finite);
+        else
+            th_table_cell(t, "%.3g", c->largest);
         th_table_number(t, c->count ? 100.0 * (double)c->changed / (double)c->count : 100.0, 1);
     }
     if (shown) th_cli_table(cli, t);
@@ -116,21 +124,27 @@ static void print(th_cli *cli, const changes *all, int64_t shown) {
     th_str_puts(&cli->out, "\n");
 }
 
+/* Infinite where there was nothing before: JSON has no such number, and the member is left out. */
+static void set_relative(json_t *j, double relative) {
+    if (isfinite(relative)) json_object_set_new(j, "relative_change", json_real(relative));
+}
+
 static void print_json(th_cli *cli, const changes *all) {
     json_t *list = json_array();
     for (int64_t i = 0; i < all->count; i++) {
         const change *c = &all->items[i];
         json_t *j = json_pack("{s:s, s:s*, s:b}", "name", c->name, "only_in", c->only_in, "reshaped", (int)c->reshaped);
         if (!c->only_in && !c->reshaped) {
-            if (isfinite(c->relative)) json_object_set_new(j, "relative_change", json_real(c->relative));
+            set_relative(j, c->relative);
             json_object_set_new(j, "largest_change", json_real(c->largest));
             json_object_set_new(j, "elements_changed", json_integer(c->changed));
+            json_object_set_new(j, "not_finite", json_integer(c->not_finite));
         }
         json_array_append_new(list, j);
     }
-    double whole = all->norm > 0 ? sqrt(all->difference / all->norm) : 0;
-    th_cli_json(cli,
-                json_pack("{s:o, s:I, s:f}", "changed", list, "same", (json_int_t)all->same, "relative_change", whole));
+    json_t *j = json_pack("{s:o, s:I}", "changed", list, "same", (json_int_t)all->same);
+    set_relative(j, all->difference > 0 ? sqrt(all->difference / all->norm) : 0);
+    th_cli_json(cli, j);
 }
 
 static th_status run(th_cli *cli) {

@@ -31,9 +31,11 @@ static totals add_up(const th_safetensors *f) {
     return t;
 }
 
-/* Memory of a CLIP model, by plans for it: to embed a batch, and to train on one in f32 with AdamW. */
+/* Memory of a CLIP model, by plans for it: to embed a batch, and to train on one in f32 with AdamW. Other models have
+ * tensors and no known needs. */
 typedef struct {
     bool known;
+    char why_not[TH_MESSAGE_MAX]; /* what a configuration lacks to be CLIP's; "": there is none */
     th_clip_config config;
     double run_bytes, train_bytes;
 } needs;
@@ -74,9 +76,11 @@ static th_status find_needs(const char *dir, int64_t batch, needs *n) {
     TH_TRY(th_path_join(other, dir, "open_clip_config.json"));
     if (!th_path_exists(path) && !th_path_exists(other)) return TH_OK;
     th_clip *m = NULL;
-    TH_TRY(th_clip_load_config(dir, &n->config));
+    th_status s = th_clip_load_config(dir, &n->config);
+    if (s == TH_E_INPUT) return snprintf(n->why_not, sizeof n->why_not, "%s", th_error_message()), TH_OK;
+    TH_TRY(s);
     TH_TRY(th_clip_new(&n->config, &m));
-    th_status s = plan_bytes(m, batch, false, &n->run_bytes);
+    s = plan_bytes(m, batch, false, &n->run_bytes);
     if (s == TH_OK) s = plan_bytes(m, batch, true, &n->train_bytes);
     th_clip_free(m);
     n->known = s == TH_OK;
@@ -142,8 +146,10 @@ static void print(th_cli *cli, const th_safetensors *f, const needs *n, int64_t 
     th_human_bytes(number, (double)sum.bytes);
     row(t, "Size", number);
     if (n->known) describe_config(t, n, batch);
+    if (*n->why_not) row(t, "Memory", "not known: the configuration is not CLIP's");
     th_cli_table(cli, t);
     th_table_free(t);
+    if (*n->why_not) th_cli_note(cli, "%s", n->why_not);
     if (th_get_bool(cli->options, "tensors")) print_tensors(cli, f);
 }
 
@@ -164,6 +170,7 @@ static void print_json(th_cli *cli, const th_safetensors *f, const needs *n, int
         json_object_set_new(j, "bytes_to_embed", json_integer((json_int_t)n->run_bytes));
         json_object_set_new(j, "bytes_to_train", json_integer((json_int_t)n->train_bytes));
     }
+    if (*n->why_not) json_object_set_new(j, "not_clip", json_string(n->why_not));
     th_cli_json(cli, j);
 }
 
