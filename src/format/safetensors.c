@@ -291,6 +291,20 @@ static th_status add_index(th_safetensors *s, const char *path) {
     return status;
 }
 
+/* Pickled weights run whatever code is in them, so they are not read; but who has only those should hear it. */
+static th_status only_pickled(const char *folder) {
+    static const char *const names[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
+                                        "open_clip_pytorch_model.bin", "diffusion_pytorch_model.bin"};
+    char path[TH_PATH_MAX];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        TH_TRY(th_path_join(path, folder, names[i]));
+        if (th_path_exists(path))
+            return th_fail(TH_E_INPUT, "%s: is PyTorch's pickle, which is not read: save the model as safetensors",
+                           path);
+    }
+    return TH_OK;
+}
+
 /* The file of a folder that holds the model, or starts it. */
 static th_status find_in_folder(const char *folder, const char *variant, char path[TH_PATH_MAX]) {
     static const char *const stems[] = {"model", "diffusion_pytorch_model", "open_clip_model",
@@ -308,6 +322,7 @@ static th_status find_in_folder(const char *folder, const char *variant, char pa
         TH_TRY(th_path_join(path, folder, name));
         if (th_path_exists(path)) return TH_OK;
     }
+    TH_TRY(only_pickled(folder));
     return th_fail(TH_E_INPUT, "%s: holds no model%s%s.safetensors and no index of shards", folder, dot, variant);
 }
 

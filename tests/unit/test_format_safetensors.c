@@ -196,6 +196,15 @@ static void folder_and_variant_are_found(void **state) {
     fresh_folder();
     th_safetensors *s;
     assert_fails(th_safetensors_open(FOLDER, NULL, &s), TH_E_INPUT, FOLDER ": holds no model.safetensors");
+    static const char *const pickles[] = {"pytorch_model.bin", "open_clip_pytorch_model.bin"};
+    for (int i = 0; i < 2; i++) {
+        char path[TH_PATH_MAX], message[TH_PATH_MAX + 32];
+        assert_ok(th_path_join(path, FOLDER, pickles[i]));
+        assert_ok(th_file_write(path, "PK", 2));
+        snprintf(message, sizeof message, "%s: is PyTorch's pickle", path);
+        assert_fails(th_safetensors_open(FOLDER, NULL, &s), TH_E_INPUT, message);
+        assert_int_equal(remove(path), 0);
+    }
     write_built(FOLDER "/model.safetensors", "{" ONE("a", "U8", "[1]", "0", "1") "}", 1);
     write_built(FOLDER "/model.fp16.safetensors", "{" ONE("b", "U8", "[1]", "0", "1") "}", 1);
     assert_ok(th_safetensors_open(FOLDER, NULL, &s));
