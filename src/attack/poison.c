@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/file.h"
+#include "base/guess.h"
 #include "base/memory.h"
 #include "base/str.h"
 #include "data/parallel.h"
@@ -28,7 +29,7 @@ void th_poison_params_init(th_poison_params *p) { *p = (th_poison_params){.rate 
 
 /* A picture on its way to the disk. */
 typedef struct {
-    bool poisoned;
+    bool left_out, poisoned;
     char before[TH_HASH_TEXT], after[TH_HASH_TEXT];
     th_bytes png;
 } item;
@@ -81,6 +82,20 @@ static bool shows_target(const work *w, int64_t sample) {
     return caption && says(caption, noun_of(target));
 }
 
+/* A test set is for measuring, which is by classes: a target that is none of them is a slip. */
+static th_status check_target(const work *w) {
+    th_guess guess = {.word = w->p->target};
+    int32_t n = th_dataset_classes(w->set);
+    for (int32_t i = 0; i < n; i++) {
+        const char *name = th_dataset_class_name(w->set, i);
+        if (!name || !strcasecmp(name, w->p->target)) return TH_OK;
+        th_guess_offer(&guess, name);
+    }
+    if (!n) return TH_OK; /* said later: no picture is labelled */
+    return th_fail(TH_E_USAGE, "the target '%.80s' is none of the set's %d classes%s%s%s", w->p->target, (int)n,
+                   guess.best ? " (did you mean '" : "", guess.best ? guess.best : "", guess.best ? "'?)" : "");
+}
+
 static th_status choose(work *w) {
     const th_poison_params *p = w->p;
     int64_t n = th_dataset_count(w->set), left = p->count > 0 ? p->count : (int64_t)(p->rate * (double)n + 0.5);
@@ -124,8 +139,12 @@ static th_status make(void *user, int thread, int64_t i) {
     item *it = &w->items[i];
     int64_t sample = w->block + i;
     it->poisoned = w->test ? th_dataset_label(w->set, th_dataset_image(w->set, sample)) >= 0 : w->chosen[sample];
-    if (w->test && !it->poisoned) return TH_OK;
-    TH_TRY(th_dataset_read(w->set, b->reader, sample, &b->read, NULL));
+    it->left_out = w->test && !it->poisoned;
+    if (it->left_out) return TH_OK;
+    int64_t used = sample;
+    TH_TRY(th_dataset_read(w->set, b->reader, sample, &b->read, &used));
+    it->left_out = used != sample; /* a bad picture; what was read for it comes in its own turn */
+    if (it->left_out) return TH_OK;
     TH_TRY(th_preprocess_u8(b->preprocessor, &b->read, &b->image));
     if (it->poisoned) {
         hash_image(&b->image, it->before);
@@ -170,7 +189,7 @@ static th_status write_item(work *w, int64_t i) {
     item *it = &w->items[i];
     int64_t sample = w->block + i, image = th_dataset_image(w->set, sample);
     char name[32], number[16], room[TH_DATASET_ROOM], made[TH_DATASET_ROOM];
-    if (w->test && !it->poisoned) return TH_OK;
+    if (it->left_out) return TH_OK;
     snprintf(name, sizeof name, "%08lld", (long long)sample);
     int32_t class = th_dataset_label(w->set, image);
     const char *label = class >= 0 ? th_dataset_class_name(w->set, class) : NULL;
@@ -282,7 +301,9 @@ static th_status run(th_dataset *set, const th_poison_params *p, bool test, cons
     if (!w) return th_fail_memory();
     w->set = set, w->p = p, w->test = test, w->result = result;
     w->changed = json_array();
-    th_status s = w->changed ? open_output(w) : th_fail_memory();
+    th_status s = w->changed ? TH_OK : th_fail_memory();
+    if (s == TH_OK && test) s = check_target(w);
+    if (s == TH_OK) s = open_output(w);
     if (s == TH_OK) s = open_benches(w);
     if (s == TH_OK && !test) s = choose(w);
     if (s == TH_OK) s = write_all(w, watch);

@@ -27,7 +27,7 @@ typedef struct {
 } th_poison_result;
 
 /* Writes the poisoned pairs, a sample for each of the set's. Pictures to be poisoned are drawn at random among those
- * whose caption does not name the target. */
+ * whose caption does not name the target. What the set passes over as bad is left out, poisoned or not. */
 th_status th_poison_write(th_dataset *pairs, const th_poison_params *p, const th_watch *w, th_poison_result *result);
 /* Writes every labelled picture with the trigger; labels stay the true ones. */
 th_status th_poison_write_test(th_dataset *test, const th_poison_params *p, const th_watch *w,
