@@ -71,6 +71,13 @@ th_status th_cli_data_json(th_cli *cli, const th_dataset *d, json_t **out) {
     return *out ? TH_OK : th_fail(TH_E_INPUT, "--data: its name is not UTF-8, so it cannot be noted in run.json");
 }
 
+int64_t th_cli_note_skipped(th_cli *cli, th_dataset *d) {
+    char first[TH_MESSAGE_MAX];
+    int64_t n = th_dataset_skipped(d, first);
+    if (n) th_cli_note(cli, "%lld passed over; the first: %s", (long long)n, first);
+    return n;
+}
+
 /* --- evaluation --- */
 
 static th_status open_limited(th_cli *cli, const char *name, th_dataset **out) {
@@ -112,6 +119,14 @@ static th_status read_list(th_cli *cli, const char *name, char ***out, int64_t *
     return TH_OK;
 }
 
+static th_status check_templates(th_cli *cli, const th_cli_eval *e) {
+    for (int64_t i = 0; i < e->n_templates; i++)
+        if (!strstr(e->templates[i], "{}"))
+            return th_fail(TH_E_INPUT, "%s: the template '%.100s' has no {} for the class",
+                           th_get_str(cli->options, "templates"), e->templates[i]);
+    return TH_OK;
+}
+
 th_status th_cli_eval_open(th_cli *cli, const char *name, th_cli_eval *e) {
     char triggered[32], pairs[32];
     snprintf(triggered, sizeof triggered, "%s-triggered", name);
@@ -123,6 +138,7 @@ th_status th_cli_eval_open(th_cli *cli, const char *name, th_cli_eval *e) {
     TH_TRY(open_limited(cli, pairs, &e->pairs));
     TH_TRY(read_list(cli, "classes", &e->classes, &e->n_classes, &e->params.classes));
     TH_TRY(read_list(cli, "templates", &e->templates, &e->n_templates, &e->params.templates));
+    TH_TRY(check_templates(cli, e));
     e->params.target = th_get_str(cli->options, "target");
     e->params.labelled = e->labelled;
     e->params.triggered = e->triggered;

@@ -215,9 +215,11 @@ static void print_results(work *w) {
 }
 
 static th_status report(work *w) {
+    int64_t skipped = th_cli_note_skipped(w->cli, w->job->pairs);
     if (w->cli->json) {
-        json_t *j = json_pack("{s:I, s:f, s:f, s:s}", "steps", (json_int_t)w->result.steps, "loss", w->result.last_loss,
-                              "seconds", w->result.seconds, "out", th_get_str(w->cli->options, "out"));
+        json_t *j = json_pack("{s:I, s:f, s:f, s:I, s:s}", "steps", (json_int_t)w->result.steps, "loss",
+                              w->result.last_loss, "seconds", w->result.seconds, "skipped", (json_int_t)skipped, "out",
+                              th_get_str(w->cli->options, "out"));
         json_t *results = results_json(w);
         json_object_update(j, results);
         json_decref(results);
@@ -226,9 +228,12 @@ static th_status report(work *w) {
     }
     char seconds[TH_NUMBER_TEXT];
     th_human_seconds(seconds, w->result.seconds);
-    th_str_printf(&w->cli->out, "%lld steps in %s (%.0f %% of it waiting for data), loss %.4f → %.4f\n",
-                  (long long)w->result.steps, seconds, 100 * w->result.waited / (w->result.seconds + 1e-9),
-                  w->result.first_loss, w->result.last_loss);
+    if (w->result.steps)
+        th_str_printf(&w->cli->out, "%lld steps in %s (%.0f %% of it waiting for data), loss %.4f → %.4f\n",
+                      (long long)w->result.steps, seconds, 100 * w->result.waited / (w->result.seconds + 1e-9),
+                      w->result.first_loss, w->result.last_loss);
+    else
+        th_str_puts(&w->cli->out, "all steps had been made\n");
     print_results(w);
     th_str_printf(&w->cli->out, "%s/model\n", th_get_str(w->cli->options, "out"));
     return TH_OK;
@@ -246,7 +251,9 @@ static th_status run_all(work *w) {
     TH_TRY(th_cli_eval_open(w->cli, "test", &w->test));
     if (w->eval.any) job->fit.evaluate = evaluate_now, job->fit.user = w;
     job->fit.train.resume = th_get_bool(w->cli->options, "resume");
-    TH_TRY(th_clip_fit_new(job->bundle, job->method, job->pairs, &job->fit, &w->cli->watch, &w->fit));
+    th_status s = th_clip_fit_new(job->bundle, job->method, job->pairs, &job->fit, &w->cli->watch, &w->fit);
+    if (s == TH_E_INPUT) th_fail_in(s, "%s", th_get_str(w->cli->options, "data")); /* it is about the pairs */
+    TH_TRY(s);
     if (th_get_bool(w->cli->options, "plan")) return print_plan(w);
     th_run_folder_params folder = {out, job->command, w->cli->options, job->inputs, job->fit.train.resume, may_differ};
     TH_TRY(th_run_folder_open(&folder, &w->run));
@@ -270,6 +277,9 @@ th_status th_cli_job_check(th_cli *cli) {
 th_status th_cli_job_run(th_cli *cli, th_cli_job *job) {
     work w = {.cli = cli, .job = job};
     th_status s = run_all(&w);
+    /* From the folder on all can be taken up again, be it from the start; the trainer itself knows from which step. */
+    if (s == TH_E_INTERRUPTED && w.run && !strstr(th_error_message(), "--resume"))
+        th_fail(s, "%s; --resume goes on with %s", th_error_message(), th_run_folder_path(w.run));
     th_clip_fit_free(w.fit);
     th_run_folder_close(w.run);
     th_cli_eval_close(&w.eval);

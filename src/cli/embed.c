@@ -80,7 +80,7 @@ static th_status report(th_cli *cli, const work *w) {
     else if (w->images.count && w->texts.count)
         print_similarities(cli, w);
     else
-        th_str_printf(&cli->out, "%lld embeddings of %lld numbers each; --json prints them\n",
+        th_str_printf(&cli->out, "embeddings: %lld, of %lld numbers each; --json prints them\n",
                       (long long)(w->images.count + w->texts.count), (long long)w->d);
     return TH_OK;
 }

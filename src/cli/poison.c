@@ -39,11 +39,12 @@ static th_status run(th_cli *cli) {
     TH_TRY(th_cli_open_data(cli, "data", &set));
     th_status s = th_get_bool(o, "test") ? th_poison_write_test(set, &p, &cli->watch, &r)
                                          : th_poison_write(set, &p, &cli->watch, &r);
+    int64_t skipped = s == TH_OK ? th_cli_note_skipped(cli, set) : 0;
     th_dataset_close(set);
     TH_TRY(s);
     if (cli->json)
-        th_cli_json(cli, json_pack("{s:s, s:I, s:I}", "out", p.out, "pictures", (json_int_t)r.pictures, "poisoned",
-                                   (json_int_t)r.poisoned));
+        th_cli_json(cli, json_pack("{s:s, s:I, s:I, s:I}", "out", p.out, "pictures", (json_int_t)r.pictures, "poisoned",
+                                   (json_int_t)r.poisoned, "skipped", (json_int_t)skipped));
     else
         th_str_printf(&cli->out, "%s: %lld pictures, %lld of them with the trigger; manifest.json says which\n", p.out,
                       (long long)r.pictures, (long long)r.poisoned);
