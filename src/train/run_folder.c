@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -150,16 +149,16 @@ th_status th_run_folder_newest(const th_run_folder *r, int64_t *step, char *path
     return s;
 }
 
+/* Whether run.json tells of work that was kept; then it does not give way, and without a checkpoint cannot go on. */
+static bool has_work(const json_t *run) {
+    return json_object_get(run, TH_RUN_SECONDS) || json_object_get(run, "seconds");
+}
+
 static th_status check_resumable(const th_run_folder *r) {
-    char metrics[TH_PATH_MAX];
-    struct stat st;
     int64_t newest;
     TH_TRY(th_run_folder_newest(r, &newest, NULL));
-    TH_TRY(inside(r, "metrics.jsonl", metrics));
-    if (newest >= 0 || stat(metrics, &st) != 0 || st.st_size == 0) return TH_OK;
-    return th_fail(TH_E_USAGE,
-                   "%s: has logged steps but holds no checkpoint to go on from; without --resume the run starts anew",
-                   r->path);
+    if (newest >= 0 || !has_work(r->run)) return TH_OK;
+    return th_fail(TH_E_USAGE, "%s: had checkpoints and holds none any more, so it cannot go on", r->path);
 }
 
 /* Makes room for a new run: what ended before its first checkpoint has nothing to lose. */
@@ -168,11 +167,11 @@ static th_status clear(const th_run_folder *r, const char *run) {
     th_json was = {0};
     int64_t newest = -1;
     TH_TRY(th_json_load(run, TH_JSON_MAX, &was));
-    bool finished = json_object_get(was.root, "seconds") != NULL;
+    bool worked = has_work(was.root);
     th_json_free(&was);
     TH_TRY(inside(r, "checkpoints", checkpoints));
     if (th_path_is_dir(checkpoints)) TH_TRY(th_run_folder_newest(r, &newest, NULL));
-    if (finished || newest >= 0)
+    if (worked || newest >= 0)
         return th_fail(TH_E_USAGE, "%s: holds a run already; go on with it by --resume, or give another folder",
                        r->path);
     TH_TRY(inside(r, "metrics.jsonl", metrics));

@@ -23,7 +23,7 @@ typedef struct {
 
 /* A new run: the folder must not hold a run already (TH_E_USAGE says how to go on with it), other than one that ended
  * before its first checkpoint, which gives way. Resumed: it must hold one made with the same options and inputs, else
- * TH_E_USAGE names the first that differs; and one that has logged steps must have a checkpoint. */
+ * TH_E_USAGE names the first that differs; and one whose checkpoints are gone is not begun anew. */
 th_status th_run_folder_open(const th_run_folder_params *p, th_run_folder **out);
 void th_run_folder_close(th_run_folder *r); /* NULL is allowed */
 const char *th_run_folder_path(const th_run_folder *r);
@@ -47,6 +47,8 @@ typedef struct {
 th_status th_run_folder_log(th_run_folder *r, int64_t step, const th_metric *metrics, int count);
 /* Adds a member to run.json: results, time. Takes the reference. */
 th_status th_run_folder_note(th_run_folder *r, const char *name, json_t *value);
+/* Noted with every checkpoint: the seconds that training took up to it. */
+#define TH_RUN_SECONDS "seconds_so_far"
 /* A number of run.json; 0 where it has none of that name. */
 double th_run_folder_number(const th_run_folder *r, const char *name);
 

@@ -83,9 +83,6 @@ static th_training_state state_of(loop *l) {
     };
 }
 
-/* Under this name run.json has the seconds that training took up to its newest checkpoint. */
-#define SECONDS "seconds_so_far"
-
 static th_status save(loop *l) {
     if (!l->p.run || l->saved == l->step) return TH_OK;
     char path[TH_PATH_MAX];
@@ -93,7 +90,7 @@ static th_status save(loop *l) {
     TH_TRY(th_run_folder_checkpoint(l->p.run, l->step, path));
     TH_TRY(th_checkpoint_save(path, &s));
     l->saved = l->step;
-    TH_TRY(th_run_folder_note(l->p.run, SECONDS, json_real(l->earlier + now() - l->begin)));
+    TH_TRY(th_run_folder_note(l->p.run, TH_RUN_SECONDS, json_real(l->earlier + now() - l->begin)));
     return th_run_folder_prune(l->p.run, l->p.keep > 0 ? l->p.keep : 1);
 }
 
@@ -114,7 +111,7 @@ static th_status load(loop *l, const char *path, int64_t step) {
         return th_fail(TH_E_INPUT, "%s: is of step %lld, the run has %lld", path, (long long)s.step,
                        (long long)l->p.steps);
     l->step = l->saved = step;
-    l->earlier = th_run_folder_number(l->p.run, SECONDS);
+    l->earlier = th_run_folder_number(l->p.run, TH_RUN_SECONDS);
     return TH_OK;
 }
 

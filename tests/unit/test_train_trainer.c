@@ -252,13 +252,21 @@ static void a_folder_without_a_checkpoint_is_free_again(void **state) {
     assert_ok(th_run_folder_begin_log(r, -1));
     assert_ok(th_run_folder_log(r, 1, &loss, 1));
     th_run_folder_close(r);
-    assert_fails(open_run("run_free", true, "0.1", &r), TH_E_USAGE, "holds no checkpoint");
+    assert_ok(open_run("run_free", true, "0.1", &r)); /* from the start */
+    th_run_folder_close(r);
     assert_ok(open_run("run_free", false, "0.2", &r));
     th_run_folder_close(r);
-    assert_ok(open_run("run_free", true, "0.2", &r)); /* nothing is logged yet: from the start */
-    assert_ok(th_run_folder_note(r, "seconds", json_real(1)));
-    th_run_folder_close(r);
-    assert_fails(open_run("run_free", false, "0.2", &r), TH_E_USAGE, "holds a run already");
+    assert_fails(open_run("run_free", true, "0.1", &r), TH_E_USAGE, "'lr' = 0.2");
+    for (int i = 0; i < 2; i++) {
+        assert_ok(open_run("run_free", true, "0.2", &r));
+        assert_ok(th_run_folder_note(r, i ? "seconds" : TH_RUN_SECONDS, json_real(1)));
+        th_run_folder_close(r);
+        assert_fails(open_run("run_free", false, "0.2", &r), TH_E_USAGE, "holds a run already");
+        assert_fails(open_run("run_free", true, "0.2", &r), TH_E_USAGE, "holds none any more");
+        assert_ok(th_remove_tree("run_free"));
+        assert_ok(open_run("run_free", false, "0.2", &r));
+        th_run_folder_close(r);
+    }
     assert_ok(th_remove_tree("run_free"));
 }
 
