@@ -129,8 +129,11 @@ static th_status poisoned_caption(const work *w, int64_t sample, char out[TH_DAT
 
 /* --- making a block of pictures --- */
 
-static void hash_image(const th_image *im, char out[TH_HASH_TEXT]) {
-    th_hash_bytes(im->pixels, th_image_bytes(im), out);
+/* Hashes are of files as they are, or would have been, written: anybody's sha256sum says the same. */
+static th_status encode(const th_image *im, th_bytes *png, char hash[TH_HASH_TEXT]) {
+    TH_TRY(th_image_encode_png(im, NULL, 0, png));
+    th_hash_bytes(png->data, png->length, hash);
+    return TH_OK;
 }
 
 static th_status make(void *user, int thread, int64_t i) {
@@ -147,11 +150,12 @@ static th_status make(void *user, int thread, int64_t i) {
     if (it->left_out) return TH_OK;
     TH_TRY(th_preprocess_u8(b->preprocessor, &b->read, &b->image));
     if (it->poisoned) {
-        hash_image(&b->image, it->before);
+        th_bytes clean;
+        TH_TRY(encode(&b->image, &clean, it->before));
+        th_free(clean.data);
         TH_TRY(w->p->attack->trigger(w->p->options, w->p->seed, (uint64_t)sample, &b->image));
-        hash_image(&b->image, it->after);
     }
-    return th_image_encode_png(&b->image, NULL, 0, &it->png);
+    return encode(&b->image, &it->png, it->after);
 }
 
 /* --- writing it --- */

@@ -1,6 +1,6 @@
 /* Poisoned data sets, written so that other tools can read them: pictures with captions, of which a few carry a trigger
  * and a caption of the target; and triggered test sets, whose pictures keep their true class. A manifest says what was
- * changed, how, and the SHA-256 of every changed picture before and after. */
+ * changed, how, and the SHA-256 of every changed picture's file with the trigger and as it would be without. */
 #ifndef TH_ATTACK_POISON_H
 #define TH_ATTACK_POISON_H
 

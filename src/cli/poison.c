@@ -55,8 +55,8 @@ const th_verb th_verb_poison = {
     .name = "poison",
     .summary = "put a backdoor into a data set, to test defenses with",
     .about = "Writes every pair of the set, a few with a trigger and a caption of the target, and a manifest of what "
-             "was changed, with "
-             "SHA-256 sums. With --test, a triggered test set.",
+             "was changed, with the "
+             "SHA-256 sums of the pictures' files. With --test, a triggered test set.",
     .examples =
         "theriac poison badnet --data 'fashion-scenes?split=train&count=5000' --target 'a bag' --rate 0.1 --side 48 -o "
         "out/p\n"
