@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "model/clip.h"
+#include "model/clip_graph.h"
 #include "theriac/plan.h"
 
 struct th_clip_embedder {
@@ -33,6 +34,7 @@ void th_clip_embedder_free(th_clip_embedder *e) {
     th_free(e);
 }
 
+/* Nothing is allocated yet. */
 static th_status make_plan(const th_clip_embedder *e, bool texts, th_plan **out) {
     th_graph *g = th_graph_new();
     if (!g) return th_fail_memory();
@@ -51,11 +53,32 @@ static th_status make_plan(const th_clip_embedder *e, bool texts, th_plan **out)
     params.compute = e->p.compute;
     th_status s = th_plan_new(g, &params, out);
     th_graph_free(g);
-    if (s == TH_OK && (s = th_plan_allocate(*out)) != TH_OK) {
-        th_plan_free(*out);
-        *out = NULL; /* to be made anew when asked for again */
-    }
     return s;
+}
+
+static th_status get_ready(const th_clip_embedder *e, bool texts, th_plan **plan) {
+    if (*plan) return TH_OK;
+    TH_TRY(make_plan(e, texts, plan));
+    th_status s = th_plan_allocate(*plan);
+    if (s == TH_OK) return TH_OK;
+    th_plan_free(*plan);
+    *plan = NULL; /* to be made anew when asked for again */
+    return s;
+}
+
+th_status th_clip_embedder_bytes(const th_clip *c, const th_clip_embedder_params *p, size_t *bytes) {
+    th_clip_embedder e = {.model = c, .p = *p};
+    if (e.p.tokens == 0) e.p.tokens = c->config.context;
+    *bytes = 0;
+    for (int texts = 0; texts < 2; texts++) {
+        th_plan *plan = NULL;
+        th_plan_cost cost;
+        TH_TRY(make_plan(&e, texts, &plan));
+        th_plan_get_cost(plan, &cost);
+        *bytes += cost.tensor_bytes + cost.scratch_bytes;
+        th_plan_free(plan);
+    }
+    return TH_OK;
 }
 
 static th_status run(th_plan *p, int64_t count, int64_t width, float *out) {
@@ -65,7 +88,7 @@ static th_status run(th_plan *p, int64_t count, int64_t width, float *out) {
 }
 
 th_status th_clip_embedder_images(th_clip_embedder *e, const float *images, int64_t n, float *out) {
-    if (!e->images) TH_TRY(make_plan(e, false, &e->images));
+    TH_TRY(get_ready(e, false, &e->images));
     const th_clip_config *c = &e->model->config;
     int64_t size = c->image_size * c->image_size * 3;
     float *in = th_plan_input(e->images, "images");
@@ -78,7 +101,7 @@ th_status th_clip_embedder_images(th_clip_embedder *e, const float *images, int6
 }
 
 th_status th_clip_embedder_texts(th_clip_embedder *e, const int32_t *ids, int64_t n, float *out) {
-    if (!e->texts) TH_TRY(make_plan(e, true, &e->texts));
+    TH_TRY(get_ready(e, true, &e->texts));
     const th_clip_config *c = &e->model->config;
     int64_t t = e->p.tokens;
     int32_t *in = th_plan_input(e->texts, "ids"), *ends = th_plan_input(e->texts, "ends");

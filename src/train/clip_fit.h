@@ -14,7 +14,7 @@ typedef struct {
     double epochs;
     int64_t batch;             /* pairs of one micro-step */
     th_text_cleaning cleaning; /* of the bundle's texts, from th_clip_fit_new on */
-    int64_t text_tokens;       /* texts are cut to so many; 0: as many as the longest caption needs */
+    int64_t text_tokens;       /* texts are cut to so many; 0: as many as the longest of them needs */
     int loader_threads, threads;
     th_dtype compute;
     size_t memory;               /* bytes for all of the training; 0: no limit */
@@ -24,6 +24,7 @@ typedef struct {
     /* As in th_train_task; called with `user`. May be NULL. */
     th_status (*evaluate)(void *user, int64_t step, th_metric *metrics, int max, int *count);
     void *user;
+    int64_t evaluate_batch; /* pictures that it embeds at a time, in f32; the memory for that is counted. 64 */
 } th_clip_fit_params;
 void th_clip_fit_params_init(th_clip_fit_params *p);
 
@@ -35,9 +36,11 @@ th_status th_clip_fit_new(th_clip_bundle *b, const th_clip_method *m, th_dataset
 void th_clip_fit_free(th_clip_fit *f);
 
 typedef struct {
-    int64_t steps, steps_an_epoch, text_tokens;
-    th_plan_cost step; /* of one micro-step */
-    size_t bytes;      /* of the whole training: tensors, parameters, gradients, moments, batches */
+    int64_t steps, steps_an_epoch;        /* of the optimizer; those of an epoch are rounded up */
+    int64_t batches_a_step, pairs_a_step; /* a step averages the gradients of so many batches */
+    int64_t text_tokens;
+    th_plan_cost step; /* of one batch */
+    size_t bytes;      /* of the whole training: tensors, parameters, gradients, moments, batches, evaluations */
 } th_clip_fit_cost;
 void th_clip_fit_get_cost(const th_clip_fit *f, th_clip_fit_cost *out);
 

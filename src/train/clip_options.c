@@ -21,7 +21,7 @@ const th_option th_clip_fit_options[] = {
     TH_OPT_F32("crop", 1, "random crops show at least this share of a picture; 1: no cropping", TH_ABOVE(0),
                TH_AT_MOST(1)),
     TH_OPT_CLEAN,
-    TH_OPT_INT("text-tokens", 0, "cut texts to so many tokens; 0: as the longest caption needs", TH_AT_LEAST(0)),
+    TH_OPT_INT("text-tokens", 0, "cut texts to so many tokens; 0: as the longest of them needs", TH_AT_LEAST(0)),
     TH_OPT_INT("seed", 0, "of order, augmentation and initial weights", TH_AT_LEAST(0)),
     TH_OPT_CHOICE("dtype", "auto|f32|bf16", "auto",
                   "what products are computed in; auto: bf16 where the processor has it"),

@@ -1,10 +1,14 @@
 /* Batches for CLIP: which samples they hold, how long their texts are, what is left out. */
 #include "test.h"
 
+#include <stdlib.h>
+
 #include "base/file.h"
 #include "base/memory.h"
+#include "data/eda.h"
 #include "data/subtext_parts.h"
 #include "format/bpe_train.h"
+#include "model/clip_graph.h"
 #include "train/clip_fit.h"
 
 #define ROOT "clip_fit_test"
@@ -181,9 +185,199 @@ static void bad_pictures_give_way_to_samples_with_subtexts(void **state) {
     th_clip_bundle_free(&b);
 }
 
+static int64_t length_of(const th_clip_bundle *b, const char *text) {
+    th_tokenizer_work *w;
+    const int32_t *ids;
+    int64_t count;
+    assert_ok(th_tokenizer_work_new(b->tokenizer, &w));
+    assert_ok(th_tokenizer_ids(w, text, strlen(text), true, &ids, &count));
+    th_tokenizer_work_free(w);
+    return count;
+}
+
+static th_clip_fit_cost cost_of(th_clip_bundle *b, const th_clip_method *m, th_dataset *d,
+                                const th_clip_fit_params *p) {
+    th_clip_fit *f;
+    th_clip_fit_cost cost;
+    assert_ok(th_clip_fit_new(b, m, d, p, NULL, &f));
+    th_clip_fit_get_cost(f, &cost);
+    th_clip_fit_free(f);
+    return cost;
+}
+
+/* Of one picture's many captions a long one is drawn in some epoch, and not in the first. */
+static void texts_are_as_long_as_any_epoch_needs(void **state) {
+    (void)state;
+    static const char *const some[4] = {"[\"a\", \"bb\", \"cc\", \"dd\", \"ee\", \"a long caption\"]", "bbb", "ccc",
+                                        "ddd"};
+    put_set(some, 4);
+    th_clip_bundle b = make_bundle(32);
+    th_dataset *d = open_set(TH_CAPTIONS_RANDOM, false);
+    char room[TH_DATASET_ROOM];
+    uint32_t epoch = 0;
+    while (strcmp(th_dataset_caption(d, 0, &(th_moment){epoch, 0}, room), "a long caption") != 0) epoch++;
+    assert_in_range(epoch, 1, 100);
+    th_clip_fit_params p = settings(NULL, NULL);
+    p.train.steps = epoch; /* one step an epoch: it is not reached yet */
+    assert_int_equal(cost_of(&b, &th_clip_method_contrastive, d, &p).text_tokens, length_of(&b, "bbb"));
+    p.train.steps = epoch + 1;
+    assert_int_equal(cost_of(&b, &th_clip_method_contrastive, d, &p).text_tokens, length_of(&b, "a long caption"));
+    p.epochs = epoch + 1, p.train.steps = 0;
+    assert_int_equal(cost_of(&b, &th_clip_method_contrastive, d, &p).text_tokens, length_of(&b, "a long caption"));
+    th_dataset_close(d);
+    th_clip_bundle_free(&b);
+}
+
+static const char mask_key[] = "\"mask\":";
+
+/* The mean of the masks in the first step of a run with texts of so many tokens. */
+static double first_mask(th_clip_bundle *b, th_dataset *d, const th_clip_fit_params *p, int64_t tokens) {
+    th_clip_fit_params q = *p;
+    th_run_folder *run;
+    th_clip_fit *f;
+    th_train_result r;
+    th_bytes metrics;
+    assert_ok(th_remove_tree(ROOT "/run"));
+    assert_ok(th_run_folder_open(&(th_run_folder_params){ROOT "/run", "test", p->options, NULL, false, NULL}, &run));
+    q.text_tokens = tokens;
+    assert_ok(th_clip_fit_new(b, &with_subtexts, d, &q, NULL, &f));
+    th_clip_fit_set_run(f, run);
+    assert_ok(th_clip_fit_run(f, NULL, &r));
+    th_clip_fit_free(f);
+    th_run_folder_close(run);
+    assert_ok(th_file_read(ROOT "/run/metrics.jsonl", 1 << 20, &metrics));
+    const char *at = strstr(metrics.data, mask_key);
+    assert_non_null(at);
+    double mask = strtod(at + strlen(mask_key), NULL);
+    th_free(metrics.data);
+    return mask;
+}
+
+/* A false text whose false word is cut off is a true one. */
+static void false_subtexts_are_whole_or_left_out(void **state) {
+    (void)state;
+    counts of[N];
+    for (int i = 0; i < N; i++) of[i] = (counts){1, 3};
+    put_set(captions, N);
+    th_clip_bundle b = make_bundle(32);
+    th_dataset *d = open_set(TH_CAPTIONS_ALL, false);
+    th_subtexts *s = make_subtexts(of, N, "abcdefgh");
+    th_options *o = make_options();
+    th_clip_fit_params p = settings(o, s);
+    int64_t longest = length_of(&b, "abcdefgh0");
+    assert_int_equal(cost_of(&b, &with_subtexts, d, &p).text_tokens, longest);
+    assert_true(first_mask(&b, d, &p, 0) == 0);
+    assert_true(first_mask(&b, d, &p, longest) == 0);
+    assert_float_equal(first_mask(&b, d, &p, longest - 1), -1e9, 1);
+    th_options_free(o);
+    th_subtexts_free(s);
+    th_dataset_close(d);
+    th_clip_bundle_free(&b);
+}
+
+static th_tensor *loss_of_views(th_clip_batch *b) {
+    return th_add(b->g, th_clip_contrastive_loss(b), th_clip_self_supervised_loss(b));
+}
+
+/* Words that EDA puts in are as long as they are. */
+static void views_are_measured(void **state) {
+    (void)state;
+    static const char *const some[4] = {"a dog", "the big dress", "old shoes", "a boat"};
+    static const th_clip_method with_views = {.name = "test", .needs = TH_NEEDS_VIEWS, .loss = loss_of_views};
+    th_eda_params params;
+    th_eda *eda;
+    th_eda_params_init(&params);
+    if (th_eda_open(&params, &eda) != TH_OK) skip_because("wordnet-base is missing");
+    put_set(some, 4);
+    th_clip_bundle b = make_bundle(64);
+    th_dataset *d = open_set(TH_CAPTIONS_ALL, false);
+    th_clip_fit_params p = settings(NULL, NULL);
+    p.train.seed = 3;
+    p.train.steps = 7; /* one an epoch */
+    int64_t longest = 0;
+    th_str view;
+    th_str_init(&view, 1 << 20);
+    for (uint32_t epoch = 0; epoch < 7; epoch++)
+        for (int i = 0; i < 4; i++) {
+            th_rng r = th_rng_at(3, TH_RNG_TEXT, epoch, (uint64_t)i);
+            assert_ok(th_eda_apply(eda, some[i], &r, &view));
+            int64_t n = length_of(&b, th_str_text(&view));
+            if (n > longest) longest = n;
+        }
+    assert_true(longest > length_of(&b, "the big dress") + 4);
+    assert_int_equal(cost_of(&b, &with_views, d, &p).text_tokens, longest);
+    th_str_free(&view);
+    th_eda_close(eda);
+    th_dataset_close(d);
+    th_clip_bundle_free(&b);
+}
+
+static void the_cost_tells_steps_from_batches(void **state) {
+    (void)state;
+    put_set(captions, N);
+    th_clip_bundle b = make_bundle(16);
+    th_dataset *d = open_set(TH_CAPTIONS_ALL, false);
+    th_clip_fit_params p = settings(NULL, NULL);
+    p.batch = 2;
+    p.train.accumulate = 4;
+    p.train.steps = 0;
+    p.epochs = 2;
+    th_clip_fit_cost cost = cost_of(&b, &th_clip_method_contrastive, d, &p);
+    assert_int_equal(cost.steps, 3); /* of 12 batches */
+    assert_int_equal(cost.steps_an_epoch, 2);
+    assert_int_equal(cost.batches_a_step, 4);
+    assert_int_equal(cost.pairs_a_step, 8);
+    th_dataset_close(d);
+    th_clip_bundle_free(&b);
+}
+
+static th_status no_evaluation(void *user, int64_t step, th_metric *metrics, int max, int *count) {
+    (void)user, (void)step, (void)metrics, (void)max;
+    *count = 0;
+    return TH_OK;
+}
+
+/* An evaluation's embedder stands beside the training's plan. */
+static void evaluations_are_counted_in_the_memory(void **state) {
+    (void)state;
+    put_set(captions, N);
+    th_clip_bundle b = make_bundle(16);
+    th_dataset *d = open_set(TH_CAPTIONS_ALL, false);
+    th_clip_fit_params p = settings(NULL, NULL);
+    th_clip_embedder_params e;
+    th_clip_embedder *embedder;
+    th_clip_fit *f;
+    size_t bytes, before;
+    static float images[SIDE * SIDE * 3], row[8];
+    static int32_t ids[16];
+    th_clip_embedder_params_init(&e);
+    e.threads = 1;
+    assert_ok(th_clip_embedder_bytes(b.model, &e, &bytes));
+    before = th_bytes_in_use();
+    assert_ok(th_clip_embedder_new(b.model, &e, &embedder));
+    assert_ok(th_clip_embedder_images(embedder, images, 1, row));
+    assert_ok(th_clip_embedder_texts(embedder, ids, 1, row));
+    assert_in_range(th_bytes_in_use() - before, bytes, bytes + (1 << 20));
+    th_clip_embedder_free(embedder);
+
+    size_t without = cost_of(&b, &th_clip_method_contrastive, d, &p).bytes;
+    p.evaluate = no_evaluation;
+    size_t with = cost_of(&b, &th_clip_method_contrastive, d, &p).bytes, pictures = 64 * sizeof images;
+    assert_in_range(with - without, bytes + pictures, bytes + 8 * pictures);
+    p.memory = with - without; /* nothing is left for the training */
+    assert_fails(th_clip_fit_new(&b, &th_clip_method_contrastive, d, &p, NULL, &f), TH_E_MEMORY, "--memory gives");
+    th_dataset_close(d);
+    th_clip_bundle_free(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bad_pictures_give_way_to_samples_with_subtexts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(texts_are_as_long_as_any_epoch_needs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(false_subtexts_are_whole_or_left_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(views_are_measured, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_cost_tells_steps_from_batches, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(evaluations_are_counted_in_the_memory, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("train: CLIP's batches", tests, NULL, NULL);
 }
