@@ -13,8 +13,10 @@ const th_option th_data_options[] = {
     TH_OPT_STRING("label-column", NULL, "column of labels in a table"),
     TH_OPT_STRING("separator", NULL, "what parts the columns of a table; by its name where not given"),
     TH_OPT_CHOICE("captions", "all|first|random", "all", "which captions of a picture make samples"),
-    TH_OPT_INT("limit", 0, "use at most so many pictures; 0: all", TH_AT_LEAST(0)),
+    TH_OPT_INT("limit", 0, "use at most so many pictures, the first; 0: all", TH_AT_LEAST(0)),
     TH_OPT_INT("offset", 0, "leave out so many pictures first", TH_AT_LEAST(0)),
+    TH_OPT_INT("stride", 1, "use one of so many pictures, as folders of classes are read class by class",
+               TH_AT_LEAST(1)),
     TH_OPT_BOOL("skip-bad", false, "pass over pictures that cannot be read, and count them"),
     TH_OPT_END,
 };
@@ -27,7 +29,13 @@ const th_option th_eval_options[] = {
     TH_OPT_PATH("classes", NULL, "file of class names, one a line; those of --eval where not given",
                 .argument = "FILE"),
     TH_OPT_PATH("templates", NULL, "file of templates with {} for the class, one a line", .argument = "FILE"),
-    TH_OPT_INT("eval-limit", 0, "measure on at most so many pictures of each set; 0: all", TH_AT_LEAST(0)),
+    TH_OPT_INT("eval-limit", 0, "measure on at most so many pictures of each set, spread over it; 0: all",
+               TH_AT_LEAST(0)),
+    TH_OPT_STRING("eval-image-column", NULL, "column of pictures in a table to measure on"),
+    TH_OPT_STRING("eval-caption-column", NULL, "column of captions in it"),
+    TH_OPT_STRING("eval-label-column", NULL, "column of labels in it"),
+    TH_OPT_STRING("eval-separator", NULL, "what parts its columns; by its name where not given"),
+    TH_OPT_BOOL("eval-skip-bad", false, "pass over pictures to measure on that cannot be read, and count them"),
     TH_OPT_END,
 };
 
@@ -38,26 +46,34 @@ const th_option th_test_options[] = {
     TH_OPT_END,
 };
 
-static th_status read_columns(th_cli *cli, th_dataset_params *p) {
-    const char *separator = th_get_str(cli->options, "separator");
-    p->image_column = th_get_str(cli->options, "image-column");
-    p->caption_column = th_get_str(cli->options, "caption-column");
-    p->label_column = th_get_str(cli->options, "label-column");
+/* The text of the option that is called prefix and name. */
+static const char *text_of(th_cli *cli, const char *prefix, const char *name) {
+    char full[64];
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    return th_get_str(cli->options, full);
+}
+
+static th_status read_columns(th_cli *cli, const char *prefix, th_dataset_params *p) {
+    const char *separator = text_of(cli, prefix, "separator");
+    p->image_column = text_of(cli, prefix, "image-column");
+    p->caption_column = text_of(cli, prefix, "caption-column");
+    p->label_column = text_of(cli, prefix, "label-column");
     if (separator && !strcmp(separator, "\\t")) separator = "\t";
     if (separator && strlen(separator) != 1)
-        return th_fail(TH_E_USAGE, "--separator: '%s' is not one character", separator);
+        return th_fail(TH_E_USAGE, "--%sseparator: '%s' is not one character", prefix, separator);
     p->separator = separator ? *separator : '\0';
-    p->captions = (th_captions)th_get_choice(cli->options, "captions");
-    p->skip_bad = th_get_bool(cli->options, "skip-bad");
     return TH_OK;
 }
 
 th_status th_cli_open_data(th_cli *cli, const char *name, th_dataset **out) {
     th_dataset_params p;
     th_dataset_params_init(&p);
-    TH_TRY(read_columns(cli, &p));
+    TH_TRY(read_columns(cli, "", &p));
+    p.captions = (th_captions)th_get_choice(cli->options, "captions");
+    p.skip_bad = th_get_bool(cli->options, "skip-bad");
     p.limit = th_get_i64(cli->options, "limit");
     p.offset = th_get_i64(cli->options, "offset");
+    p.stride = th_get_i64(cli->options, "stride");
     p.seed = th_options_find(cli->options, "seed") ? (uint64_t)th_get_i64(cli->options, "seed") : 0;
     return th_dataset_open(th_get_str(cli->options, name), &p, &cli->watch, out);
 }
@@ -80,170 +96,103 @@ int64_t th_cli_note_skipped(th_cli *cli, th_dataset *d) {
 
 /* --- evaluation --- */
 
-static th_status open_limited(th_cli *cli, const char *name, th_dataset **out) {
-    const char *spec = th_get_str(cli->options, name);
-    if (!spec) return TH_OK;
-    th_dataset_params p;
-    th_dataset_params_init(&p);
-    p.limit = th_get_i64(cli->options, "eval-limit");
-    return th_fail_in(th_dataset_open(spec, &p, &cli->watch, out), "--%s", name);
-}
-
-static th_status read_lines(const char *path, char ***out, int64_t *count) {
-    th_bytes text;
-    int64_t capacity = 0;
-    TH_TRY(th_file_read(path, (size_t)16 << 20, &text));
-    th_status s = TH_OK;
-    for (char *line = text.data, *end; line < text.data + text.length && s == TH_OK; line = end + 1) {
-        end = strchr(line, '\n');
-        if (!end) end = text.data + text.length;
-        size_t n = (size_t)(end - line);
-        while (n && (line[n - 1] == '\r' || line[n - 1] == ' ')) n--;
-        if (!n) continue;
-        char *copy = th_strndup(line, n);
-        if (!copy || !th_grow(*out, *count, capacity))
-            s = th_fail_memory();
-        else
-            (*out)[(*count)++] = copy;
-    }
-    th_free(text.data);
-    if (s == TH_OK && !*count) s = th_fail(TH_E_INPUT, "%s: is empty", path);
+/* A part of a set is spread over it, picture ⌊i · n / limit⌋ of n: the first ones of a folder of classes are of one
+ * class.
+ */
+static th_status open_part(const char *spec, th_dataset_params *p, int64_t n, int64_t limit, const th_watch *w,
+                           th_dataset **out) {
+    int64_t *chosen = th_alloc((size_t)limit, sizeof *chosen);
+    if (!chosen) return th_fail_memory();
+    for (int64_t i = 0; i < limit; i++) chosen[i] = i * (n / limit) + i * (n % limit) / limit;
+    p->indices = chosen;
+    p->index_count = limit;
+    th_status s = th_dataset_open(spec, p, w, out);
+    th_free(chosen);
     return s;
 }
 
-static th_status read_list(th_cli *cli, const char *name, char ***out, int64_t *count, th_texts *texts) {
-    const char *path = th_get_str(cli->options, name);
-    if (!path) return TH_OK;
-    TH_TRY(read_lines(path, out, count));
-    *texts = (th_texts){(const char *const *)*out, *count};
-    return TH_OK;
+static th_status open_set(th_cli *cli, const char *spec, th_dataset_params *p, th_dataset **out) {
+    TH_TRY(th_dataset_open(spec, p, &cli->watch, out));
+    int64_t n = th_dataset_images(*out), limit = th_get_i64(cli->options, "eval-limit");
+    if (!limit || limit >= n) return TH_OK;
+    th_dataset_close(*out);
+    *out = NULL;
+    return open_part(spec, p, n, limit, &cli->watch, out);
 }
 
-static th_status check_templates(th_cli *cli, const th_cli_eval *e) {
-    for (int64_t i = 0; i < e->n_templates; i++)
-        if (!strstr(e->templates[i], "{}"))
-            return th_fail(TH_E_INPUT, "%s: the template '%.100s' has no {} for the class",
-                           th_get_str(cli->options, "templates"), e->templates[i]);
-    return TH_OK;
+/* Opens what the option names, if it is given; *called is what messages call it. */
+static th_status open_named(th_cli *cli, const char *name, th_cli_eval *e, th_dataset **out, const char **called) {
+    const char *spec = th_get_str(cli->options, name);
+    th_dataset_params p;
+    th_dataset_params_init(&p);
+    TH_TRY(read_columns(cli, "eval-", &p));
+    p.skip_bad = th_get_bool(cli->options, "eval-skip-bad");
+    if (!spec) return TH_OK;
+    *called = th_arena_printf(e->arena, "--%s %s", name, spec);
+    if (!*called) return th_fail_memory();
+    return th_fail_in(open_set(cli, spec, &p, out), "--%s", name);
+}
+
+/* Lines without the blanks at their ends; empty ones are passed over. */
+static th_status split_lines(const char *path, const th_bytes *text, th_arena *arena, th_texts *out) {
+    const char *at = text->data, *end = at + text->length;
+    int64_t count = 0, most = 1;
+    if (memchr(at, 0, text->length)) return th_fail(TH_E_INPUT, "%s: is no text: it holds a NUL byte", path);
+    if (text->length >= 3 && !memcmp(at, "\xef\xbb\xbf", 3)) at += 3; /* byte-order mark */
+    for (const char *c = at; c < end; c++) most += *c == '\n';
+    const char **lines = th_arena_alloc(arena, (size_t)most, sizeof *lines);
+    if (!lines) return th_fail_memory();
+    for (const char *next; at < end; at = next + 1) {
+        next = memchr(at, '\n', (size_t)(end - at));
+        if (!next) next = end;
+        int n = (int)(next - at);
+        while (n && (at[n - 1] == '\r' || at[n - 1] == ' ')) n--;
+        if (!n) continue;
+        if (!(lines[count++] = th_arena_printf(arena, "%.*s", n, at))) return th_fail_memory();
+    }
+    *out = (th_texts){lines, count};
+    return count ? TH_OK : th_fail(TH_E_INPUT, "%s: is empty", path);
+}
+
+static th_status read_list(th_cli *cli, const char *name, th_arena *arena, th_texts *out, const char **called) {
+    const char *path = th_get_str(cli->options, name);
+    if (!path) return TH_OK;
+    th_bytes text;
+    *called = path;
+    TH_TRY(th_fail_in(th_file_read(path, (size_t)16 << 20, &text), "--%s", name));
+    th_status s = split_lines(path, &text, arena, out);
+    th_free(text.data);
+    return s;
 }
 
 th_status th_cli_eval_open(th_cli *cli, const char *name, th_cli_eval *e) {
     char triggered[32], pairs[32];
     snprintf(triggered, sizeof triggered, "%s-triggered", name);
     snprintf(pairs, sizeof pairs, "%s-pairs", name);
-    *e = (th_cli_eval){0};
-    th_clip_eval_params_init(&e->params);
-    TH_TRY(open_limited(cli, name, &e->labelled));
-    TH_TRY(open_limited(cli, triggered, &e->triggered));
-    TH_TRY(open_limited(cli, pairs, &e->pairs));
-    TH_TRY(read_list(cli, "classes", &e->classes, &e->n_classes, &e->params.classes));
-    TH_TRY(read_list(cli, "templates", &e->templates, &e->n_templates, &e->params.templates));
-    TH_TRY(check_templates(cli, e));
-    e->params.target = th_get_str(cli->options, "target");
-    e->params.labelled = e->labelled;
-    e->params.triggered = e->triggered;
-    e->params.pairs = e->pairs;
+    *e = (th_cli_eval){.arena = th_arena_new()};
+    if (!e->arena) return th_fail_memory();
+    th_clip_eval_params *p = &e->params;
+    th_clip_eval_params_init(p);
+    p->names.target = "--target";
+    p->names.classes = "--classes";
+    TH_TRY(open_named(cli, name, e, &e->labelled, &p->names.labelled));
+    TH_TRY(open_named(cli, triggered, e, &e->triggered, &p->names.triggered));
+    TH_TRY(open_named(cli, pairs, e, &e->pairs, &p->names.pairs));
+    TH_TRY(read_list(cli, "classes", e->arena, &p->classes, &p->names.classes));
+    TH_TRY(read_list(cli, "templates", e->arena, &p->templates, &p->names.templates));
+    p->target = th_get_str(cli->options, "target");
+    p->labelled = e->labelled;
+    p->triggered = e->triggered;
+    p->pairs = e->pairs;
     e->any = e->labelled || e->triggered || e->pairs;
-    if (e->triggered && !e->params.target) return th_fail(TH_E_USAGE, "--%s wants the attack's --target", triggered);
-    return TH_OK;
-}
-
-static void free_lines(char **lines, int64_t count) {
-    for (int64_t i = 0; i < count; i++) th_free(lines[i]);
-    th_free(lines);
+    if (e->triggered && !p->target) return th_fail(TH_E_USAGE, "--%s wants the attack's --target", triggered);
+    return th_clip_eval_check(p);
 }
 
 void th_cli_eval_close(th_cli_eval *e) {
     th_dataset_close(e->labelled);
     th_dataset_close(e->triggered);
     th_dataset_close(e->pairs);
-    free_lines(e->classes, e->n_classes);
-    free_lines(e->templates, e->n_templates);
+    th_arena_free(e->arena);
     *e = (th_cli_eval){0};
-}
-
-/* "81.4 (79.6 to 83.0)", in per cent. */
-static void share_cell(th_table *t, const th_estimate *e) {
-    th_table_cell(t, "%.1f (%.1f to %.1f)", 100 * e->value, 100 * e->low, 100 * e->high);
-}
-
-static void rates_row(th_table *t, const char *what, const th_estimate *shares, int count, int64_t n) {
-    th_table_cell(t, "%s", what);
-    for (int i = 0; i < count; i++) share_cell(t, &shares[i]);
-    th_table_cell(t, "%lld", (long long)n);
-}
-
-void th_cli_eval_print(th_cli *cli, const char *of, const th_clip_eval *r) {
-    char title[96];
-    /* Beyond the number of classes every class is among the k nearest. */
-    int tops = 0;
-    while (tops < TH_TOP_COUNT && (tops == 0 || th_top_k[tops] < r->classes)) tops++;
-    if (r->has_accuracy || r->has_attack) {
-        snprintf(title, sizeof title, "%s%sZero-shot, %% with 95 %% interval", of ? of : "", of ? ": " : "");
-        th_table *t = th_table_new(title);
-        char name[16];
-        th_table_column(t, TH_LEFT, "");
-        for (int i = 0; i < tops; i++) {
-            snprintf(name, sizeof name, "top-%d", th_top_k[i]);
-            th_table_column(t, TH_RIGHT, name);
-        }
-        th_table_column(t, TH_RIGHT, "Pictures");
-        if (r->has_accuracy) rates_row(t, "Accuracy", r->clean.accuracy, tops, r->clean.n);
-        if (r->has_accuracy && r->clean_as_target.n)
-            rates_row(t, "Clean pictures taken for the target", r->clean_as_target.rate, tops, r->clean_as_target.n);
-        if (r->has_attack) {
-            rates_row(t, "Triggered ones taken for it (ASR)", r->attack.rate, tops, r->attack.n);
-            rates_row(t, "Accuracy on triggered pictures", r->triggered.accuracy, tops, r->triggered.n);
-        }
-        th_cli_table(cli, t);
-        th_table_free(t);
-    }
-    if (r->has_retrieval) {
-        snprintf(title, sizeof title, "%s%sRetrieval, %% with 95 %% interval", of ? of : "", of ? ": " : "");
-        th_table *t = th_table_new(title);
-        char name[16];
-        th_table_column(t, TH_LEFT, "");
-        for (int i = 0; i < TH_RECALL_COUNT; i++) {
-            snprintf(name, sizeof name, "R@%d", th_recall_k[i]);
-            th_table_column(t, TH_RIGHT, name);
-        }
-        th_table_column(t, TH_RIGHT, "Queries");
-        rates_row(t, "Text to image", r->retrieval.text_to_image, TH_RECALL_COUNT, r->retrieval.captions);
-        rates_row(t, "Image to text", r->retrieval.image_to_text, TH_RECALL_COUNT, r->retrieval.images);
-        th_cli_table(cli, t);
-        th_table_free(t);
-    }
-}
-
-static json_t *shares_json(const char *prefix, const int *k, const th_estimate *e, int count, int64_t n) {
-    json_t *j = json_object();
-    for (int i = 0; i < count; i++) {
-        char name[24];
-        snprintf(name, sizeof name, "%s%d", prefix, k[i]);
-        json_object_set_new(j, name, json_pack("[f, f, f]", e[i].value, e[i].low, e[i].high));
-    }
-    json_object_set_new(j, "n", json_integer(n));
-    return j;
-}
-
-json_t *th_cli_eval_json(const th_clip_eval *r) {
-    json_t *j = json_object();
-    if (r->has_accuracy)
-        json_object_set_new(j, "accuracy", shares_json("top", th_top_k, r->clean.accuracy, TH_TOP_COUNT, r->clean.n));
-    if (r->has_accuracy && r->clean_as_target.n)
-        json_object_set_new(j, "false_asr",
-                            shares_json("top", th_top_k, r->clean_as_target.rate, TH_TOP_COUNT, r->clean_as_target.n));
-    if (r->has_attack) {
-        json_object_set_new(j, "asr", shares_json("top", th_top_k, r->attack.rate, TH_TOP_COUNT, r->attack.n));
-        json_object_set_new(j, "accuracy_triggered",
-                            shares_json("top", th_top_k, r->triggered.accuracy, TH_TOP_COUNT, r->triggered.n));
-    }
-    if (r->has_retrieval) {
-        const th_retrieval *x = &r->retrieval;
-        json_object_set_new(j, "text_to_image",
-                            shares_json("r", th_recall_k, x->text_to_image, TH_RECALL_COUNT, x->captions));
-        json_object_set_new(j, "image_to_text",
-                            shares_json("r", th_recall_k, x->image_to_text, TH_RECALL_COUNT, x->images));
-    }
-    return j;
 }

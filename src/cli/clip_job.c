@@ -211,7 +211,8 @@ static void print_results(work *w) {
                   {&w->test, "Before, on test data", &w->test_before},
                   {&w->test, w->job->compare ? "After, on test data" : "On test data", &w->test_after}};
     for (int i = 0; i < 4; i++)
-        if (tables[i].on->any && (w->job->compare || i % 2)) th_cli_eval_print(w->cli, tables[i].of, tables[i].result);
+        if (tables[i].on->any && (w->job->compare || i % 2))
+            th_cli_eval_print(w->cli, tables[i].of, tables[i].result, NULL);
 }
 
 static th_status report(work *w) {

@@ -2,6 +2,7 @@
 #ifndef TH_CLI_CLIP_JOB_H
 #define TH_CLI_CLIP_JOB_H
 
+#include "base/memory.h"
 #include "cli/verb.h"
 #include "metric/clip_eval.h"
 #include "train/clip_fit.h"
@@ -24,16 +25,15 @@ int64_t th_cli_note_skipped(th_cli *cli, th_dataset *d);
 typedef struct {
     th_dataset *labelled, *triggered, *pairs;
     th_clip_eval_params params;
-    char **classes, **templates; /* read from files; NULL where none */
-    int64_t n_classes, n_templates;
-    bool any; /* there is something to measure on */
+    th_arena *arena; /* of names and lists in params */
+    bool any;        /* there is something to measure on */
 } th_cli_eval;
-/* Opens what the options --NAME, --NAME-triggered and --NAME-pairs name. */
+/* Opens what the options --NAME, --NAME-triggered and --NAME-pairs name, and checks that it can be measured on. */
 th_status th_cli_eval_open(th_cli *cli, const char *name, th_cli_eval *e);
 void th_cli_eval_close(th_cli_eval *e);
 /* Results as a table for people, or as an object. of: what was measured, for the table's title; NULL: nothing to say.
- */
-void th_cli_eval_print(th_cli *cli, const char *of, const th_clip_eval *r);
+ * reference: what a clean model reaches on the same sets, printed beside; NULL: there is none. */
+void th_cli_eval_print(th_cli *cli, const char *of, const th_clip_eval *r, const th_clip_eval *reference);
 json_t *th_cli_eval_json(const th_clip_eval *r);
 
 /* One training: the model of `bundle` by this method. Fills cli->out with what came of it. */
