@@ -132,7 +132,7 @@ static void print(th_cli *cli, const th_safetensors *f, const needs *n, int64_t 
     totals sum = add_up(f);
     char text[160], number[TH_NUMBER_TEXT];
     th_table *t = th_table_new(NULL);
-    th_table_column(t, TH_LEFT, "");
+    th_table_column(t, TH_LEFT, "Model");
     th_table_column(t, TH_LEFT, "");
     th_human_count(number, (double)sum.elements);
     snprintf(text, sizeof text, "%s in %lld tensors", number, (long long)sum.tensors);
