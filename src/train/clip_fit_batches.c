@@ -168,9 +168,9 @@ th_loader_params th_fit_loader(const th_clip_fit *f) {
     return p;
 }
 
-/* Rows of a field to the plan's input, from this row of it on. */
+/* Rows of a field to the plan's input, from this row of it on; an input that the loss does not read is NULL. */
 static char *put(th_clip_fit *f, void *const *fields, int field, int64_t rows, char *to) {
-    if (f->place[field] < 0) return to;
+    if (f->place[field] < 0 || !to) return to;
     size_t bytes = (size_t)rows * f->fields[f->place[field]].bytes_per_sample;
     memcpy(to, fields[f->place[field]], bytes);
     return to + bytes;
