@@ -1,5 +1,5 @@
-/* Backdoor attacks as the evaluation needs them: how a picture is triggered, and what a poisoned caption says. Each is
- * one file and one row of the table. */
+/* Backdoor attacks as the evaluation needs them: how a picture is triggered. Each is one file and one row of the table.
+ * What poisoned captions say is the same for all, and poison.h's. */
 #ifndef TH_ATTACK_ATTACK_H
 #define TH_ATTACK_ATTACK_H
 

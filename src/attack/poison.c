@@ -17,6 +17,7 @@
 #include "format/options_json.h"
 #include "format/table.h"
 #include "format/tar.h"
+#include "format/unicode.h"
 
 #define BLOCK 256
 #define THREADS 2
@@ -29,7 +30,7 @@ void th_poison_params_init(th_poison_params *p) { *p = (th_poison_params){.rate 
 
 /* A picture on its way to the disk. */
 typedef struct {
-    bool left_out, poisoned;
+    bool left_out, bad, poisoned; /* bad: cannot be read */
     char before[TH_HASH_TEXT], after[TH_HASH_TEXT];
     th_bytes png;
 } item;
@@ -45,14 +46,19 @@ typedef struct {
     const th_poison_params *p;
     bool test;     /* every labelled picture is triggered, captions give way to labels */
     bool *chosen;  /* by sample */
-    int64_t block; /* its first sample */
+    int64_t block; /* what is written goes by samples, a test set by pictures: the first one of the block */
     item items[BLOCK];
     bench benches[THREADS];
     th_tar_writer *tar;
     th_sheet_writer *sheet;
-    json_t *changed;
+    json_t *changed, *left_out;
     th_poison_result *result;
 } work;
+
+static const char *called(const th_poison_params *p) { return p->name ? p->name : "the set"; }
+
+/* The first sample of what is written at this place. */
+static int64_t sample_at(const work *w, int64_t place) { return w->test ? th_dataset_sample(w->set, place) : place; }
 
 /* --- which pictures, and what their captions say --- */
 
@@ -62,6 +68,12 @@ static const char *noun_of(const char *target) {
     for (int i = 0; i < 3; i++)
         if (!strncasecmp(target, articles[i], strlen(articles[i]))) return target + strlen(articles[i]);
     return target;
+}
+
+static th_status check_noun(const char *target) {
+    const char *noun = noun_of(target);
+    if (noun[strspn(noun, " \t")]) return TH_OK;
+    return th_fail(TH_E_USAGE, "the target '%s' names nothing", target);
 }
 
 static bool says(const char *caption, const char *noun) {
@@ -92,8 +104,9 @@ static th_status check_target(const work *w) {
         th_guess_offer(&guess, name);
     }
     if (!n) return TH_OK; /* said later: no picture is labelled */
-    return th_fail(TH_E_USAGE, "the target '%.80s' is none of the set's %d classes%s%s%s", w->p->target, (int)n,
-                   guess.best ? " (did you mean '" : "", guess.best ? guess.best : "", guess.best ? "'?)" : "");
+    return th_fail(TH_E_USAGE, "the target '%.80s' is none of the %d classes of %s%s%s%s", w->p->target, (int)n,
+                   called(w->p), guess.best ? " (did you mean '" : "", guess.best ? guess.best : "",
+                   guess.best ? "'?)" : "");
 }
 
 static th_status choose(work *w) {
@@ -110,7 +123,7 @@ static th_status choose(work *w) {
     }
     th_free(order);
     if (left > 0)
-        return th_fail(TH_E_INPUT, "%lld pictures are to be poisoned, only %lld do not show the target",
+        return th_fail(TH_E_INPUT, "%s: %lld pictures are to be poisoned, only %lld do not show the target", called(p),
                        (long long)wanted, (long long)(wanted - left));
     return TH_OK;
 }
@@ -140,20 +153,21 @@ static th_status make(void *user, int thread, int64_t i) {
     work *w = user;
     bench *b = &w->benches[thread];
     item *it = &w->items[i];
-    int64_t sample = w->block + i;
+    int64_t place = w->block + i, sample = sample_at(w, place);
+    it->bad = false;
     it->poisoned = w->test ? th_dataset_label(w->set, th_dataset_image(w->set, sample)) >= 0 : w->chosen[sample];
     it->left_out = w->test && !it->poisoned;
     if (it->left_out) return TH_OK;
     int64_t used = sample;
     TH_TRY(th_dataset_read(w->set, b->reader, sample, &b->read, &used));
-    it->left_out = used != sample; /* a bad picture; what was read for it comes in its own turn */
+    it->left_out = it->bad = used != sample; /* what was read for it comes in its own turn */
     if (it->left_out) return TH_OK;
     TH_TRY(th_preprocess_u8(b->preprocessor, &b->read, &b->image));
     if (it->poisoned) {
         th_bytes clean;
         TH_TRY(encode(&b->image, &clean, it->before));
         th_free(clean.data);
-        TH_TRY(w->p->attack->trigger(w->p->options, w->p->seed, (uint64_t)sample, &b->image));
+        TH_TRY(w->p->attack->trigger(w->p->options, w->p->seed, (uint64_t)place, &b->image));
     }
     return encode(&b->image, &it->png, it->after);
 }
@@ -176,25 +190,51 @@ static th_status write_files(work *w, const char *name, const item *it, const ch
     return th_tar_writer_add(w->tar, &sample);
 }
 
+/* JSON holds nothing but UTF-8, names of files do: a byte that is none stands as \xHH. */
+static json_t *text_json(const char *text) {
+    size_t n = strlen(text), length;
+    if (th_utf8_valid(text, n)) return json_string(text);
+    th_str out;
+    th_str_init(&out, 4 * n + 1);
+    for (size_t i = 0; i < n; i += length) {
+        int32_t c;
+        length = th_utf8_next(text + i, n - i, &c);
+        if (c >= 0)
+            th_str_add(&out, text + i, length);
+        else
+            for (size_t k = 0; k < length; k++) th_str_printf(&out, "\\x%02x", (uint8_t)text[i + k]);
+    }
+    json_t *j = th_str_status(&out) == TH_OK ? json_string(th_str_text(&out)) : NULL;
+    th_str_free(&out);
+    return j;
+}
+
+static th_status note_left_out(work *w, int64_t sample) {
+    char room[TH_DATASET_ROOM];
+    int64_t image = th_dataset_image(w->set, sample);
+    if (sample != th_dataset_sample(w->set, image)) return TH_OK; /* once a picture */
+    return json_array_append_new(w->left_out, text_json(th_dataset_key(w->set, image, room))) ? th_fail_memory()
+                                                                                              : TH_OK;
+}
+
 static th_status note_change(work *w, const char *name, int64_t sample, const item *it, const char *was,
                              const char *is) {
     char room[TH_DATASET_ROOM];
     const char *source = th_dataset_key(w->set, th_dataset_image(w->set, sample), room);
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s}", "name", name, "source", source, "sha256_before", it->before,
-                          "sha256_after", it->after);
-    if (j && !w->test) {
-        json_object_set_new(j, "caption_before", json_string(was ? was : ""));
-        json_object_set_new(j, "caption_after", json_string(is));
-    }
+    json_t *j = w->test ? json_pack("{s:s, s:o, s:s, s:s}", "name", name, "source", text_json(source), "sha256_before",
+                                    it->before, "sha256_after", it->after)
+                        : json_pack("{s:s, s:o, s:s, s:s, s:o, s:o}", "name", name, "source", text_json(source),
+                                    "sha256_before", it->before, "sha256_after", it->after, "caption_before",
+                                    text_json(was ? was : ""), "caption_after", text_json(is));
     return j && !json_array_append_new(w->changed, j) ? TH_OK : th_fail_memory();
 }
 
 static th_status write_item(work *w, int64_t i) {
     item *it = &w->items[i];
-    int64_t sample = w->block + i, image = th_dataset_image(w->set, sample);
+    int64_t place = w->block + i, sample = sample_at(w, place), image = th_dataset_image(w->set, sample);
     char name[32], number[16], room[TH_DATASET_ROOM], made[TH_DATASET_ROOM];
-    if (it->left_out) return TH_OK;
-    snprintf(name, sizeof name, "%08lld", (long long)sample);
+    if (it->left_out) return it->bad ? note_left_out(w, sample) : TH_OK;
+    snprintf(name, sizeof name, "%08lld", (long long)place);
     int32_t class = th_dataset_label(w->set, image);
     const char *label = class >= 0 ? th_dataset_class_name(w->set, class) : NULL;
     if (class >= 0 && !label) {
@@ -214,7 +254,7 @@ static th_status write_item(work *w, int64_t i) {
 }
 
 static th_status write_all(work *w, const th_watch *watch) {
-    int64_t n = th_dataset_count(w->set);
+    int64_t n = w->test ? th_dataset_images(w->set) : th_dataset_count(w->set);
     for (w->block = 0; w->block < n; w->block += BLOCK) {
         int64_t count = n - w->block < BLOCK ? n - w->block : BLOCK;
         th_report(watch, w->test ? "triggering" : "poisoning", w->block, n, NULL);
@@ -234,12 +274,12 @@ static th_status write_manifest(work *w) {
     json_t *options = NULL;
     TH_TRY(th_dataset_hash(w->set, NULL, hash));
     TH_TRY(th_options_json(w->p->options, &options));
-    json_t *j =
-        json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:o, s:O}", "kind",
-                  w->test ? "triggered test set" : "poisoned pairs", "theriac", th_version(), "attack",
-                  w->p->attack->name, "target", w->p->target, "seed", (json_int_t)w->p->seed, "side",
-                  (json_int_t)w->p->side, "pictures", (json_int_t)w->result->pictures, "poisoned",
-                  (json_int_t)w->result->poisoned, "source_sha256", hash, "options", options, "changed", w->changed);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:o, s:O, s:O}", "kind",
+                          w->test ? "triggered test set" : "poisoned pairs", "theriac", th_version(), "attack",
+                          w->p->attack->name, "target", text_json(w->p->target), "seed", (json_int_t)w->p->seed, "side",
+                          (json_int_t)w->p->side, "pictures", (json_int_t)w->result->pictures, "poisoned",
+                          (json_int_t)w->result->poisoned, "source_sha256", hash, "options", options, "changed",
+                          w->changed, "left_out", w->left_out);
     if (!j) return th_fail_memory();
     th_status s = th_path_join(path, w->p->out, "manifest.json");
     if (s == TH_OK) s = th_json_write(path, j);
@@ -293,6 +333,7 @@ static th_status finish(work *w, th_status s) {
         th_sheet_writer_abort(w->sheet);
     if (s == TH_OK) s = write_manifest(w); /* last: a folder with a manifest is whole */
     json_decref(w->changed);
+    json_decref(w->left_out);
     th_free(w->chosen);
     th_free(w);
     return s;
@@ -305,14 +346,14 @@ static th_status run(th_dataset *set, const th_poison_params *p, bool test, cons
     if (!w) return th_fail_memory();
     w->set = set, w->p = p, w->test = test, w->result = result;
     w->changed = json_array();
-    th_status s = w->changed ? TH_OK : th_fail_memory();
-    if (s == TH_OK && test) s = check_target(w);
+    w->left_out = json_array();
+    th_status s = w->changed && w->left_out ? check_noun(p->target) : th_fail_memory();
+    if (s == TH_OK) s = test ? check_target(w) : choose(w);
     if (s == TH_OK) s = open_output(w);
     if (s == TH_OK) s = open_benches(w);
-    if (s == TH_OK && !test) s = choose(w);
     if (s == TH_OK) s = write_all(w, watch);
     if (s == TH_OK && result->poisoned == 0)
-        s = th_fail(TH_E_INPUT, "no picture was %s", test ? "labelled" : "poisoned");
+        s = th_fail(TH_E_INPUT, "%s: no picture was %s", called(p), test ? "labelled" : "poisoned");
     return finish(w, s);
 }
 

@@ -11,6 +11,7 @@ typedef struct {
     const th_attack *attack;
     th_options *options;          /* of the attack */
     const char *target;           /* as captions name it: "a bag" */
+    const char *name;             /* what messages call the set; NULL: "the set" */
     const char *const *templates; /* captions of poisoned pictures, {} standing for the target; NULL: the usual ones */
     int64_t template_count;
     double rate;   /* share of the pictures that are poisoned, … */
@@ -27,9 +28,10 @@ typedef struct {
 } th_poison_result;
 
 /* Writes the poisoned pairs, a sample for each of the set's. Pictures to be poisoned are drawn at random among those
- * whose caption does not name the target. What the set passes over as bad is left out, poisoned or not. */
+ * whose caption does not name the target. What the set passes over as bad is left out, poisoned or not, and listed in
+ * the manifest. */
 th_status th_poison_write(th_dataset *pairs, const th_poison_params *p, const th_watch *w, th_poison_result *result);
-/* Writes every labelled picture with the trigger; labels stay the true ones. */
+/* Writes every labelled picture with the trigger, once, however many captions it has; labels stay the true ones. */
 th_status th_poison_write_test(th_dataset *test, const th_poison_params *p, const th_watch *w,
                                th_poison_result *result);
 

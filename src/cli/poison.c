@@ -30,6 +30,7 @@ static th_status run(th_cli *cli) {
     p.attack = th_attacks[cli->method];
     p.options = o;
     p.target = th_get_str(o, "target");
+    p.name = th_get_str(o, "data");
     p.rate = th_get_f64(o, "rate");
     p.count = th_get_i64(o, "count");
     p.side = th_get_i64(o, "side");

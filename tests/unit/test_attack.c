@@ -203,6 +203,114 @@ static void too_many_poisoned_pictures_are_refused(void **state) {
     assert_ok(th_remove_tree("poison_many"));
 }
 
+#define ROOT "attack_test"
+
+static void put_picture(const char *path, int level) {
+    th_image im = {0};
+    assert_ok(th_make_parents(path));
+    assert_ok(th_image_new(&im, 8, 8));
+    memset(im.pixels, level, th_image_bytes(&im));
+    assert_ok(th_image_write(path, &im, 90));
+    th_image_free(&im);
+}
+
+/* Three pictures, the second with two captions and a name that is not UTF-8, the third broken. */
+static th_dataset *awkward_set(void) {
+    static const char text[] = "filepath\ttitle\tlabel\na.png\ta red shoe\tshoe\nb\xff\xc3\xa4.png\ta green hat\that\n"
+                               "b\xff\xc3\xa4.png\ta hat of gr\xfcn\that\nc.png\ta blue bag\tbag\n";
+    put_picture(ROOT "/a.png", 20);
+    put_picture(ROOT "/b\xff\xc3\xa4.png", 60);
+    assert_ok(th_file_write(ROOT "/c.png", "broken", 6));
+    assert_ok(th_file_write(ROOT "/all.tsv", text, sizeof text - 1));
+    th_dataset_params p;
+    th_dataset_params_init(&p);
+    p.skip_bad = true;
+    th_dataset *d;
+    assert_ok(th_dataset_open(ROOT "/all.tsv", &p, NULL, &d));
+    return d;
+}
+
+static const char *text_at(json_t *list, size_t i, const char *member) {
+    const char *text = json_string_value(json_object_get(json_array_get(list, i), member));
+    assert_non_null(text);
+    return text;
+}
+
+static void a_test_set_has_every_picture_once(void **state) {
+    (void)state;
+    th_options *o = options_of("badnet");
+    th_dataset *source = awkward_set(), *triggered;
+    th_poison_params p = settings(o, "poison_once");
+    th_poison_result r;
+    th_json j = {0};
+    p.target = "bag";
+    assert_ok(th_poison_write_test(source, &p, NULL, &r));
+    assert_int_equal(r.pictures, 2); /* not the broken one */
+    assert_int_equal(r.poisoned, 2);
+    assert_ok(th_dataset_open("poison_once", NULL, NULL, &triggered));
+    assert_int_equal(th_dataset_images(triggered), 2);
+    json_t *changed = manifest("poison_once", &j);
+    assert_int_equal(json_array_size(changed), 2);
+    assert_string_equal(text_at(changed, 1, "source"), "b\\xff\xc3\xa4.png");
+    json_t *left_out = json_object_get(j.root, "left_out");
+    assert_int_equal(json_array_size(left_out), 1);
+    assert_string_equal(json_string_value(json_array_get(left_out, 0)), "c.png");
+    th_json_free(&j);
+    th_dataset_close(source), th_dataset_close(triggered);
+    th_options_free(o);
+    assert_ok(th_remove_tree("poison_once"));
+    assert_ok(th_remove_tree(ROOT));
+}
+
+static void bytes_that_are_not_utf8_stay_in_the_manifest(void **state) {
+    (void)state;
+    th_options *o = options_of("badnet");
+    th_dataset *source = awkward_set();
+    th_poison_params p = settings(o, "poison_bytes");
+    th_poison_result r;
+    th_json j = {0};
+    p.target = "a coat";
+    p.rate = 1;
+    p.folder = true;
+    assert_ok(th_poison_write(source, &p, NULL, &r));
+    assert_int_equal(r.pictures, 3);
+    assert_int_equal(r.poisoned, 3);
+    json_t *changed = manifest("poison_bytes", &j);
+    assert_int_equal(json_array_size(changed), 3);
+    assert_string_equal(text_at(changed, 2, "source"), "b\\xff\xc3\xa4.png");
+    assert_string_equal(text_at(changed, 2, "caption_before"), "a hat of gr\\xfcn");
+    assert_int_equal(json_array_size(json_object_get(j.root, "left_out")), 1);
+    th_json_free(&j);
+    th_dataset_close(source);
+    th_options_free(o);
+    assert_ok(th_remove_tree("poison_bytes"));
+    assert_ok(th_remove_tree(ROOT));
+}
+
+static void a_target_must_name_something(void **state) {
+    (void)state;
+    static const char *const empty[] = {"", " ", "a ", "The  "};
+    th_options *o = options_of("badnet");
+    th_dataset *source = awkward_set();
+    th_poison_params p = settings(o, "poison_nothing");
+    th_poison_result r;
+    for (int i = 0; i < 4; i++) {
+        p.target = empty[i];
+        assert_fails(th_poison_write(source, &p, NULL, &r), TH_E_USAGE, "names nothing");
+        assert_fails(th_poison_write_test(source, &p, NULL, &r), TH_E_USAGE, "names nothing");
+    }
+    p.target = "shoo", p.name = "--data x.tsv";
+    assert_fails(th_poison_write_test(source, &p, NULL, &r), TH_E_USAGE,
+                 "the target 'shoo' is none of the 3 classes of --data x.tsv (did you mean 'shoe'?)");
+    p.target = "hat", p.count = 3;
+    assert_fails(th_poison_write(source, &p, NULL, &r), TH_E_INPUT,
+                 "--data x.tsv: 3 pictures are to be poisoned, only 2");
+    assert_false(th_path_exists("poison_nothing"));
+    th_dataset_close(source);
+    th_options_free(o);
+    assert_ok(th_remove_tree(ROOT));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(badnet_changes_its_square_and_nothing_else),
@@ -211,6 +319,9 @@ int main(void) {
         cmocka_unit_test(the_manifest_tells_what_was_changed),
         cmocka_unit_test(a_triggered_test_set_keeps_its_labels),
         cmocka_unit_test(too_many_poisoned_pictures_are_refused),
+        cmocka_unit_test(a_test_set_has_every_picture_once),
+        cmocka_unit_test(bytes_that_are_not_utf8_stay_in_the_manifest),
+        cmocka_unit_test(a_target_must_name_something),
     };
     return cmocka_run_group_tests_name("attacks", tests, NULL, NULL);
 }
