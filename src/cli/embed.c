@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "cli/frame.h"
+#include "metric/zeroshot.h"
 #include "train/clip_bundle.h"
 
 static const th_option options[] = {
@@ -22,6 +23,13 @@ typedef struct {
     float *image_rows, *text_rows;
 } work;
 
+/* Rows that are no numbers are said by what they are of; JSON could not even hold them. */
+static th_status check_finite(const work *w, const th_list *of, const float *rows) {
+    int64_t bad = th_find_not_finite(rows, of->count, w->d);
+    if (bad < 0) return TH_OK;
+    return th_fail(TH_E_INPUT, "%s: the embedding of '%.200s' is not finite", w->bundle.dir, of->items[bad]);
+}
+
 static th_status embed(th_cli *cli, work *w) {
     TH_TRY(th_clip_bundle_load(th_get_str(cli->options, "model"), &w->bundle));
     w->bundle.cleaning = (th_text_cleaning)th_get_choice(cli->options, "clean");
@@ -38,7 +46,9 @@ static th_status embed(th_cli *cli, work *w) {
         if (th_stopped(&cli->watch)) return th_fail(TH_E_INTERRUPTED, "stopped");
         TH_TRY(th_clip_bundle_embed_file(&w->bundle, w->embedder, w->images.items[i], w->image_rows + i * w->d));
     }
-    return th_clip_bundle_embed_texts(&w->bundle, w->embedder, w->texts.items, w->texts.count, w->text_rows);
+    TH_TRY(th_clip_bundle_embed_texts(&w->bundle, w->embedder, w->texts.items, w->texts.count, w->text_rows));
+    TH_TRY(check_finite(w, &w->images, w->image_rows));
+    return check_finite(w, &w->texts, w->text_rows);
 }
 
 static json_t *rows_json(const float *rows, int64_t n, int64_t d) {
@@ -73,6 +83,8 @@ static void print_similarities(th_cli *cli, const work *w) {
 static th_status report(th_cli *cli, const work *w) {
     float scale = 0;
     TH_TRY(th_param_get(th_params_find(th_clip_params(w->bundle.model), "logit_scale"), &scale));
+    if (!isfinite(exp((double)scale)))
+        return th_fail(TH_E_INPUT, "%s: tensor 'logit_scale' is %g: no temperature", w->bundle.dir, (double)scale);
     if (cli->json)
         th_cli_json(cli,
                     json_pack("{s:o, s:o, s:f}", "images", rows_json(w->image_rows, w->images.count, w->d), "texts",
