@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/map.h"
@@ -96,4 +97,10 @@ void th_machine_look(th_machine *m) {
     read_memory(m);
     struct statvfs fs;
     if (statvfs(".", &fs) == 0) m->disk = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+}
+
+double th_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }

@@ -1,4 +1,4 @@
-/* What the machine is, as the system tells: for doctor, and for the record of a run. */
+/* What the machine is, as the system tells: for doctor, and for the record of a run; and its clock. */
 #ifndef TH_BASE_MACHINE_H
 #define TH_BASE_MACHINE_H
 
@@ -26,5 +26,7 @@ typedef struct {
 void th_machine_look(th_machine *m);
 /* The same from the text of /proc/cpuinfo: cpu, features, cores. */
 void th_machine_read_cpu(th_machine *m, const char *cpuinfo);
+/* Seconds from some moment on, by a clock that is never set: for measuring how long something takes. */
+double th_seconds(void);
 
 #endif

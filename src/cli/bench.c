@@ -2,13 +2,13 @@
  * planned. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/file.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/number.h"
 #include "cli/frame.h"
-#include "theriac/clip.h"
+#include "model/clip_graph.h"
 #include "theriac/ops.h"
 #include "theriac/plan.h"
 #include "train/optimizer.h"
@@ -22,12 +22,6 @@ static const th_option options[] = {
     TH_OPT_BOOL("profile", false, "show the time of each kind of operation"),
     TH_OPT_END,
 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* This process' anonymous memory that is in use now. */
 static size_t anonymous_bytes(void) {
@@ -63,17 +57,9 @@ typedef struct {
 } work;
 
 static th_status make_step(th_cli *cli, work *w, const th_plan_params *params) {
-    const th_clip_config *c = th_clip_get_config(w->model);
-    int64_t n = th_get_i64(cli->options, "batch");
     th_graph *g = th_graph_new();
     if (!g) return th_fail_memory();
-    th_tensor *images = th_input(g, "images", TH_DESC(TH_F32, n, c->image_size, c->image_size, 3));
-    th_tensor *ids = th_input(g, "ids", TH_DESC(TH_I32, n, c->context)),
-              *ends = th_input(g, "ends", TH_DESC(TH_I32, n));
-    th_tensor *i = th_clip_embed_images(g, w->model, images), *t = th_clip_embed_texts(g, w->model, ids, ends);
-    th_tensor *loss = th_clip_contrastive(g, i, t, th_clip_scale(g, w->model));
-    th_output(g, "loss", loss);
-    th_grad_params(g, loss, th_clip_params(w->model));
+    th_clip_record_step(g, w->model, th_get_i64(cli->options, "batch"));
     th_status s = th_plan_new(g, params, &w->step);
     th_graph_free(g);
     if (s != TH_OK) return s;
@@ -98,19 +84,19 @@ static void fill(work *w, int64_t n) {
 }
 
 static th_status one_step(work *w, double *seconds) {
-    double begin = now();
+    double begin = th_seconds();
     TH_TRY(th_plan_run(w->step, 0, 0));
     TH_TRY(th_optimizer_step(w->optimizer, 1e-5f, w->threads, NULL));
-    *seconds = now() - begin;
+    *seconds = th_seconds() - begin;
     return TH_OK;
 }
 
 static th_status best_peak(work *w) {
     const double flops = 2.0 * PEAK_SIDE * PEAK_SIDE * PEAK_SIDE;
     for (int i = 0; i < 5; i++) {
-        double begin = now();
+        double begin = th_seconds();
         TH_TRY(th_plan_run(w->peak, 0, 0));
-        double rate = flops / (now() - begin) * 1e-9;
+        double rate = flops / (th_seconds() - begin) * 1e-9;
         if (rate > w->peak_gflops) w->peak_gflops = rate;
     }
     return TH_OK;

@@ -3,10 +3,10 @@
 #include "cli/demo.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "attack/poison.h"
 #include "base/file.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/number.h"
 #include "cli/clip_job.h"
@@ -37,12 +37,6 @@ typedef struct {
     uint64_t seed;
     int64_t side;
 } work;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static th_status place(const work *w, const char *name, char *path) { return th_path_join(path, w->out, name); }
 
@@ -314,7 +308,7 @@ static th_status run_all(work *w) {
     const char *model = th_get_str(w->cli->options, "model");
     th_clip_config c;
     char page[TH_PATH_MAX];
-    double begin = now();
+    double begin = th_seconds();
     TH_TRY(th_clip_load_config(model, &c));
     TH_TRY(take_folder(w));
     w->side = c.image_size;
@@ -327,7 +321,7 @@ static th_status run_all(work *w) {
         th_cli_note(w->cli, "%d of 5: %s", 3 + i, th_defenses[i]->summary);
         TH_TRY(clean_model(w, i));
     }
-    w->demo.seconds = now() - begin;
+    w->demo.seconds = th_seconds() - begin;
     TH_TRY(place(w, "report.html", page));
     TH_TRY(th_demo_report(&w->demo, page));
     TH_TRY(write_mark(w, results_json(w)));

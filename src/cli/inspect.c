@@ -6,7 +6,7 @@
 #include "base/number.h"
 #include "cli/frame.h"
 #include "format/safetensors.h"
-#include "theriac/clip.h"
+#include "model/clip_graph.h"
 #include "theriac/plan.h"
 
 static const th_option options[] = {
@@ -41,20 +41,14 @@ typedef struct {
 } needs;
 
 static th_status plan_bytes(const th_clip *m, int64_t n, bool train, double *bytes) {
-    const th_clip_config *c = th_clip_get_config(m);
     th_graph *g = th_graph_new();
     if (!g) return th_fail_memory();
-    th_tensor *images = th_input(g, "images", TH_DESC(TH_F32, n, c->image_size, c->image_size, 3));
-    th_tensor *ids = th_input(g, "ids", TH_DESC(TH_I32, n, c->context)),
-              *ends = th_input(g, "ends", TH_DESC(TH_I32, n));
-    th_tensor *i = th_clip_embed_images(g, m, images), *t = th_clip_embed_texts(g, m, ids, ends);
     if (train) {
-        th_tensor *loss = th_clip_contrastive(g, i, t, th_clip_scale(g, m));
-        th_output(g, "loss", loss);
-        th_grad_params(g, loss, th_clip_params(m));
+        th_clip_record_step(g, m, n);
     } else {
-        th_output(g, "i", i);
-        th_output(g, "t", t);
+        th_clip_rows rows = th_clip_record_towers(g, m, n, n, th_clip_get_config(m)->context);
+        th_output(g, "images", rows.images);
+        th_output(g, "texts", rows.texts);
     }
     th_plan_params params;
     th_plan_params_init(&params);

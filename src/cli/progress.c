@@ -7,19 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/machine.h"
 #include "base/number.h"
 #include "cli/text.h"
 
 enum { REDRAWS_A_SECOND = 10, SMOOTHING_SECONDS = 10 };
-
-static double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void th_progress_open(th_progress *p, bool quiet) {
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -79,7 +73,7 @@ static int columns_of_terminal(void) {
 void th_progress_show(void *user, const char *what, int64_t done, int64_t total, const char *detail) {
     th_progress *p = user;
     char line[TH_PROGRESS_MAX];
-    if (!p->on || !th_progress_line(p, seconds_now(), what, done, total, detail, line)) return;
+    if (!p->on || !th_progress_line(p, th_seconds(), what, done, total, detail, line)) return;
     /* One column stays free, for some terminals break the line in the last. */
     line[th_text_fit(line, columns_of_terminal() - 1)] = '\0';
     int width = th_text_width(line);

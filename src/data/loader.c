@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "base/machine.h"
 #include "base/memory.h"
 
 #define NICER 10     /* below the thread that computes: a batch is needed later than now */
@@ -278,12 +279,6 @@ static th_status make_now(th_loader *l, slot *b, int64_t step) {
     return TH_OK;
 }
 
-static double seconds_since(const struct timespec *t) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - t->tv_sec) + 1e-9 * (double)(now.tv_nsec - t->tv_nsec);
-}
-
 static void wait_a_little(th_loader *l) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -293,8 +288,7 @@ static void wait_a_little(th_loader *l) {
 }
 
 static th_status await(th_loader *l, const slot *b, int64_t step) {
-    struct timespec from;
-    clock_gettime(CLOCK_MONOTONIC, &from);
+    double from = th_seconds();
     th_status s = TH_OK;
     pthread_mutex_lock(&l->lock);
     l->first = step;
@@ -307,7 +301,7 @@ static th_status await(th_loader *l, const slot *b, int64_t step) {
     }
     if (s == TH_OK && b->status != TH_OK) s = th_fail(b->status, "%s", b->message);
     pthread_mutex_unlock(&l->lock);
-    l->waited += seconds_since(&from);
+    l->waited += th_seconds() - from;
     return s;
 }
 

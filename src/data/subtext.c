@@ -2,9 +2,9 @@
 #include "data/subtext.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/file.h"
+#include "base/machine.h"
 #include "data/parallel.h"
 #include "data/subtext_parts.h"
 #include "data/swap.h"
@@ -199,12 +199,6 @@ static th_status make_subtexts(void *context, int worker, int64_t i) {
 
 /* --- all captions --- */
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static th_status parse_one(void *context, int worker, int64_t i) {
     shop *s = context;
     return th_caption_parse(&s->captions[i], s->parser, &s->lexicon, s->worker_arenas[worker]);
@@ -218,16 +212,16 @@ static th_status read_captions(shop *s) {
 }
 
 static th_status run(shop *s, int threads, const th_watch *watch, th_subtext_stats *stats) {
-    double start = now();
+    double start = th_seconds();
     TH_TRY(read_captions(s));
     if (s->parser) TH_TRY(th_parallel_for(s->n, threads, parse_one, s, watch, "captions parsed"));
-    stats->parse_seconds = now() - start;
+    stats->parse_seconds = th_seconds() - start;
     for (int64_t i = 0; i < s->n; i++) th_caption_teach(&s->captions[i], &s->lexicon);
     for (int64_t i = 0; i < s->n; i++) th_caption_tag(&s->captions[i], &s->lexicon);
     TH_TRY(th_usage_build(s->captions, s->n, &s->lexicon, s->kinds, &s->usage));
     TH_TRY(th_swaps_build(&s->usage, s->params->min_count, threads, &s->swaps));
     TH_TRY(th_parallel_for(s->n, threads, make_subtexts, s, watch, "captions with sub-texts"));
-    stats->seconds = now() - start;
+    stats->seconds = th_seconds() - start;
     return TH_OK;
 }
 

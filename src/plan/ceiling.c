@@ -1,8 +1,8 @@
 /* The machine's two ceilings, measured in a few hundredths of a second. */
 #include <omp.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "theriac/ops.h"
@@ -10,12 +10,6 @@
 
 #define SIDE 1024
 #define STREAM ((size_t)64 << 20)
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static th_status measure_flops(int threads, th_dtype compute, double *rate) {
     th_graph *g = th_graph_new();
@@ -34,9 +28,9 @@ static th_status measure_flops(int threads, th_dtype compute, double *rate) {
     if (s != TH_OK) return s;
     *rate = 0;
     for (int i = 0; i < 4 && s == TH_OK; i++) {
-        double begin = now();
+        double begin = th_seconds();
         s = th_plan_run(p, 0, 0);
-        double own = 3.0 * 2.0 * SIDE * SIDE * SIDE / (now() - begin);
+        double own = 3.0 * 2.0 * SIDE * SIDE * SIDE / (th_seconds() - begin);
         if (own > *rate) *rate = own;
     }
     th_plan_free(p);
@@ -52,14 +46,14 @@ static th_status measure_bytes(int threads, double *rate) {
     }
     *rate = 0;
     for (int i = 0; i < 3; i++) { /* the first touches the pages */
-        double begin = now();
+        double begin = th_seconds();
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int t = 0; t < threads; t++) {
             size_t a = STREAM / (size_t)threads * (size_t)t, n = STREAM / (size_t)threads;
             if (i == 0) memset(from + a, 1, n);
             memcpy(to + a, from + a, n);
         }
-        double own = 2.0 * (double)STREAM / (now() - begin);
+        double own = 2.0 * (double)STREAM / (th_seconds() - begin);
         if (i && own > *rate) *rate = own;
     }
     th_free_big(from, STREAM);

@@ -1,8 +1,8 @@
 /* Running a plan. */
 #include <omp.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/machine.h"
 #include "graph/leaf.h"
 #include "plan/plan.h"
 
@@ -98,12 +98,6 @@ static th_status run_step(const th_plan *p, th_step *s, uint64_t seed, uint32_t 
     return TH_OK;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Gradients that could not be made in place: a parameter whose gradient is another's too, a constant, or comes
  * row-major while the parameter lies in blocks. */
 static th_status copy_grads(th_plan *p) {
@@ -126,10 +120,10 @@ th_status th_plan_run(th_plan *p, uint64_t seed, uint32_t step) {
         for (int64_t i = 0; i < p->n_steps; i++) TH_TRY(run_step(p, &p->steps[i], seed, step));
         return copy_grads(p);
     }
-    double t = now();
+    double t = th_seconds();
     for (int64_t i = 0; i < p->n_steps; i++) {
         TH_TRY(run_step(p, &p->steps[i], seed, step));
-        double end = now();
+        double end = th_seconds();
         p->steps[i].seconds += end - t;
         t = end;
     }

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/file.h"
+#include "base/machine.h"
 #include "train/checkpoint.h"
 
 typedef struct {
@@ -25,12 +25,6 @@ void th_train_params_init(th_train_params *p) {
     *p = (th_train_params){.steps = 1000, .accumulate = 1, .keep = 2};
     p->schedule = (th_schedule){.kind = TH_COSINE, .lr = 1e-3};
     th_adamw_params_init(&p->adamw);
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static size_t param_bytes(const th_param *p) { return (size_t)th_param_elements(p) * sizeof(float); }
@@ -90,7 +84,7 @@ static th_status save(loop *l) {
     TH_TRY(th_run_folder_checkpoint(l->p.run, l->step, path));
     TH_TRY(th_checkpoint_save(path, &s));
     l->saved = l->step;
-    TH_TRY(th_run_folder_note(l->p.run, TH_RUN_SECONDS, json_real(l->earlier + now() - l->begin)));
+    TH_TRY(th_run_folder_note(l->p.run, TH_RUN_SECONDS, json_real(l->earlier + th_seconds() - l->begin)));
     return th_run_folder_prune(l->p.run, l->p.keep > 0 ? l->p.keep : 1);
 }
 
@@ -218,10 +212,10 @@ static th_status one_step(loop *l) {
     losses sum = {0};
     double norm = 0, lr = th_schedule_at(&l->p.schedule, l->step);
     for (int64_t part = 0; part < l->p.accumulate; part++) {
-        double begin = now();
+        double begin = th_seconds();
         int64_t micro = l->step * l->p.accumulate + part;
         TH_TRY(l->task->feed(l->task->user, micro, l->task->plan));
-        l->result->waited += now() - begin;
+        l->result->waited += th_seconds() - begin;
         TH_TRY(th_plan_run(l->task->plan, l->p.seed, (uint32_t)micro));
         add_losses(l, &sum);
         if (l->sum) accumulate(l, part);
@@ -278,11 +272,11 @@ static th_status go(loop *l) {
 
 th_status th_train(const th_train_task *t, const th_train_params *p, const th_watch *w, th_train_result *result) {
     *result = (th_train_result){0};
-    loop l = {.task = t, .p = *p, .watch = w, .result = result, .saved = -1, .begin = now()};
+    loop l = {.task = t, .p = *p, .watch = w, .result = result, .saved = -1, .begin = th_seconds()};
     l.p.schedule.steps = p->steps;
     if (l.p.accumulate < 1) l.p.accumulate = 1;
     th_status s = go(&l);
-    result->seconds = now() - l.begin;
+    result->seconds = th_seconds() - l.begin;
     result->seconds_in_all = l.earlier + result->seconds;
     th_optimizer_free(l.optimizer);
     free_copies(&l, l.average);
