@@ -89,7 +89,7 @@ static th_status read_run(th_clean_runs *r, const th_json *j, th_clean_run *run)
     TH_TRY(th_json_string(j, "command", &command));
     const th_clip_method *m = find_method(command);
     if (!m) return th_json_fail(j, "command", "\"clean\" and one of its methods");
-    TH_TRY(th_json_require(j, "seconds")); /* written last */
+    if (!th_json_has(j, "seconds")) return th_fail(TH_E_INPUT, "%s: the run is not finished", j->file);
     TH_TRY(th_json_double(j, "seconds", &run->seconds));
     TH_TRY(th_json_object(j, "options", &options));
     TH_TRY(th_json_require(j, "options.model"));
@@ -98,8 +98,8 @@ static th_status read_run(th_clean_runs *r, const th_json *j, th_clean_run *run)
     TH_TRY(th_json_int(j, "options.seed", 0, INT64_MAX, &run->seed));
     if (!(run->model = th_arena_strdup(r->arena, model))) return th_fail_memory();
     TH_TRY(name_method(r, m, options, &run->method));
-    TH_TRY(th_json_require(j, "results.accuracy"));
-    TH_TRY(th_json_require(j, "before.results.accuracy"));
+    if (!th_json_has(j, "results.accuracy") || !th_json_has(j, "before.results.accuracy"))
+        return th_fail(TH_E_INPUT, "%s: the run was not measured before and after; it wants --eval", j->file);
     bool tested = th_json_has(j, "test.accuracy");
     r->tested = r->tested && tested;
     TH_TRY(read_shares(j, "results", &run->validation));
