@@ -31,8 +31,8 @@ th_tensor *th_norm_apply(th_graph *g, const th_norm_layer *l, th_tensor *x);
 typedef enum { TH_QUICK_GELU, TH_GELU } th_activation;
 th_tensor *th_activate(th_graph *g, th_activation a, th_tensor *x);
 
-/* Fills a parameter with N(0, std²), with a constant, or with U(−bound, bound); element i of parameter number `which`
- * is a function of (seed, which, i). */
+/* Fills a parameter with N(0, std²), where element i of parameter number `which` is a function of (seed, which, i); or
+ * with a constant. */
 th_status th_init_normal(th_param *p, uint64_t seed, uint32_t which, float std);
 th_status th_init_constant(th_param *p, float value);
 

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "format/safetensors.h"
 
 static th_status load(const char *dir, th_clip_bundle *b) {
     b->dir = th_strdup(dir);
@@ -42,9 +43,9 @@ static const char *const tokenizer_files[] = {
     "bpe_simple_vocab_16e6.txt.gz",
 };
 
-/* Copies the tokenizer's files; *copied says whether there were any. */
-static th_status copy_tokenizer(const char *from, const char *to, bool *copied) {
-    *copied = false;
+/* Copies the tokenizer's files; *whole: they are a tokenizer that others read too, and not OpenAI's list alone. */
+static th_status copy_tokenizer(const char *from, const char *to, bool *whole) {
+    bool json = false, vocab = false, merges = false;
     for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) {
         char a[TH_PATH_MAX], b[TH_PATH_MAX];
         TH_TRY(th_path_join(a, from, tokenizer_files[i]));
@@ -55,20 +56,43 @@ static th_status copy_tokenizer(const char *from, const char *to, bool *copied) 
         th_status s = th_file_write(b, bytes.data, bytes.length);
         th_free(bytes.data);
         if (s != TH_OK) return s;
-        *copied = true;
+        json |= !strcmp(tokenizer_files[i], "tokenizer.json");
+        vocab |= !strcmp(tokenizer_files[i], "vocab.json");
+        merges |= !strcmp(tokenizer_files[i], "merges.txt");
     }
+    *whole = json || (vocab && merges);
     return TH_OK;
 }
 
 th_status th_clip_bundle_save(const th_clip_bundle *b, const char *dir, const char *dtype) {
     char path[TH_PATH_MAX];
-    bool copied = false;
+    bool whole = false;
     TH_TRY(th_make_dirs(dir));
-    if (b->dir) TH_TRY(copy_tokenizer(b->dir, dir, &copied));
-    if (!copied) TH_TRY(th_tokenizer_save(b->tokenizer, dir));
+    if (b->dir) TH_TRY(copy_tokenizer(b->dir, dir, &whole));
+    if (!whole) TH_TRY(th_tokenizer_save(b->tokenizer, dir));
     TH_TRY(th_path_join(path, dir, "preprocessor_config.json"));
     TH_TRY(th_preprocess_write(path, &b->preprocess));
     return th_clip_save(b->model, dir, dtype); /* last: a folder with config.json is whole */
+}
+
+th_status th_clip_weights_hash(const char *dir, char out[TH_HASH_TEXT]) {
+    th_safetensors *f = NULL;
+    th_hash h;
+    TH_TRY(th_safetensors_open(dir, NULL, &f));
+    th_hash_init(&h);
+    const char *last = NULL;
+    th_status s = TH_OK;
+    for (int64_t i = 0; i < th_safetensors_count(f) && s == TH_OK; i++) {
+        const char *file = th_safetensors_at(f, i)->file; /* tensors of one file follow each other */
+        th_mapping m;
+        if (file == last || (s = th_file_map(file, &m)) != TH_OK) continue;
+        th_hash_add(&h, m.data, m.length);
+        th_file_unmap(&m);
+        last = file;
+    }
+    th_safetensors_close(f);
+    if (s == TH_OK) th_hash_text(&h, out);
+    return s;
 }
 
 th_status th_clip_bundle_encode(const th_clip_bundle *b, const char *const *texts, int64_t n, int64_t tokens,

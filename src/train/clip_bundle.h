@@ -2,6 +2,7 @@
 #ifndef TH_TRAIN_CLIP_BUNDLE_H
 #define TH_TRAIN_CLIP_BUNDLE_H
 
+#include "base/hash.h"
 #include "base/option.h"
 #include "data/preprocess.h"
 #include "format/tokenizer.h"
@@ -24,8 +25,13 @@ typedef struct {
 /* A tokenizer with ids that the model does not have is TH_E_INPUT. */
 th_status th_clip_bundle_load(const char *dir, th_clip_bundle *out);
 void th_clip_bundle_free(th_clip_bundle *b);
-/* Writes model, tokenizer (the very files it came from, where it came from some) and preprocessor_config.json. */
+/* Writes model, tokenizer (the very files it came from, where these are such as transformers reads) and
+ * preprocessor_config.json. */
 th_status th_clip_bundle_save(const th_clip_bundle *b, const char *dir, const char *dtype);
+
+/* What names the weights in a folder: SHA-256 of its .safetensors file, or of its shards one after the other, as
+ * `cat model-*.safetensors | sha256sum` prints it. */
+th_status th_clip_weights_hash(const char *dir, char out[TH_HASH_TEXT]);
 
 /* Texts as the model's text tower takes them: ids [n, tokens], cut and padded. texts: n strings. */
 th_status th_clip_bundle_encode(const th_clip_bundle *b, const char *const *texts, int64_t n, int64_t tokens,

@@ -8,7 +8,7 @@ typedef enum { TH_COSINE, TH_LINEAR, TH_CONSTANT } th_schedule_kind;
 
 typedef struct {
     th_schedule_kind kind;
-    double lr, end;        /* at its highest, and at the last step */
+    double lr, end;        /* at its highest; what it falls to, and would reach one step after the last */
     int64_t warmup, steps; /* rises linearly over the first warm-up steps; steps in all */
 } th_schedule;
 
