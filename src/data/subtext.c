@@ -256,7 +256,7 @@ static th_status check_params(const th_subtext_params *p) {
 }
 
 /* Counts up whenever other sub-texts come of the same captions, so that old caches are made anew. */
-#define MAKING 1
+#define MAKING 2
 
 static void key_of(const shop *s, char key[TH_HASH_TEXT]) {
     const th_subtext_params *p = s->params;
