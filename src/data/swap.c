@@ -14,7 +14,11 @@
 #define SENSES 2 /* of a noun, by frequency */
 #define KIN_SENSES 4
 #define NEAR_SORT 0.1f /* nearness of what the tree does not bring near */
-#define WIDEST 5       /* synsets nearer to the root than this are too wide to make sisters ("artifact") */
+/* Synsets nearer to the root than this are too wide to make sisters: "artifact"; and among artifacts, where anything
+ * else is found, "structure" and "way". */
+#define WIDEST 5
+#define NARROWER 6
+#define FEW 4 /* candidates: with fewer, wider ones are looked for */
 
 typedef struct {
     int32_t item;
@@ -57,12 +61,14 @@ struct th_swaps {
 static int depth_of(const th_ancestor *above, int n) { return n ? above[n - 1].distance : 0; }
 
 /* The synsets up to LEVELS above a sense that are not too wide. */
-static int near_ancestors(const th_wordnet *w, th_synset s, th_ancestor out[16], int *depth) {
+static int near_ancestors(const th_wordnet *w, th_synset s, int widest_artifact, th_ancestor out[16], int *depth) {
     th_ancestor all[48];
     int n = th_wordnet_ancestors(w, s, all, 48), m = 0;
     *depth = depth_of(all, n);
-    for (int i = 0; i < n && m < 16; i++)
-        if (all[i].distance <= LEVELS && *depth - all[i].distance >= WIDEST) out[m++] = all[i];
+    for (int i = 0; i < n && m < 16 && all[i].distance <= LEVELS; i++) {
+        int widest = th_wordnet_file(w, all[i].synset) == TH_WN_FILE_ARTIFACT ? widest_artifact : WIDEST;
+        if (*depth - all[i].distance >= widest) out[m++] = all[i];
+    }
     return m;
 }
 
@@ -85,7 +91,7 @@ static th_status plant_noun(th_swaps *s, int32_t item) {
     const th_wordnet *w = s->usage->lexicon->wordnet;
     for (int k = 0; k < i->sense_count; k++) {
         th_ancestor above[16];
-        int depth, m = near_ancestors(w, i->senses[k], above, &depth);
+        int depth, m = near_ancestors(w, i->senses[k], WIDEST, above, &depth);
         for (int j = 0; j < m; j++) {
             if (!th_grow(s->tree, s->tree_count, s->tree_capacity)) return th_fail_memory();
             s->tree[s->tree_count++] = (under){above[j].synset, item, above[j].distance, depth - above[j].distance};
@@ -211,11 +217,21 @@ static void gather(gathering *g, int32_t item, float near, th_said_of said_of) {
     g->all[g->count++] = (candidate){item, near, said_of};
 }
 
+/* Whether there are few candidates that do not name the same thing. */
+static bool are_few(const gathering *g) {
+    int n = 0;
+    for (int k = 0; k < g->count && n < FEW; k++) n += !same_thing(g->s, g->self, g->all[k].item);
+    return n < FEW;
+}
+
 /* Other values of the attributes that the word has. */
 static void gather_values(gathering *g, float near) {
     const th_usage *u = g->s->usage;
     th_value mine[8];
     int n = th_kinds_values(u->kinds, g->item->class, g->item->lemma, mine, 8);
+    /* a bridal gown is one of the gowns */
+    if (n == 0 && g->item->class == TH_CLASS_NOUN)
+        n = th_kinds_values(u->kinds, TH_CLASS_NOUN, head_of(g->item), mine, 8);
     for (int i = 0; i < n; i++) {
         th_value v;
         int64_t at = 0;
@@ -268,12 +284,12 @@ static float nearness(int steps, int depth) {
     return (steps < 2 ? 0.5f : 2.0f / (float)steps) * special;
 }
 
-static void gather_sisters(gathering *g) {
+static void gather_sisters(gathering *g, int widest_artifact) {
     const th_swaps *s = g->s;
     const th_wordnet *w = s->usage->lexicon->wordnet;
     for (int k = 0; k < g->item->sense_count; k++) {
         th_ancestor above[16];
-        int depth, m = near_ancestors(w, g->item->senses[k], above, &depth);
+        int depth, m = near_ancestors(w, g->item->senses[k], widest_artifact, above, &depth);
         for (int j = 0; j < m; j++) {
             under key = {above[j].synset, INT32_MIN, 0, 0};
             int64_t low = 0, high = s->tree_count;
@@ -339,9 +355,21 @@ static void sift(gathering *g) {
     g->count = kept;
 }
 
+/* "white", "round", "low": where they are tagged as nouns, that is likely wrong. Materials are nouns as well. */
+static bool is_quality(const th_kinds *k, const char *lemma) {
+    th_value v[8];
+    int n = th_kinds_values(k, TH_CLASS_ADJ, lemma, v, 8);
+    for (int i = 0; i < n; i++) {
+        const char *attribute = th_kinds_attribute(v[i].attribute);
+        if (strcmp(attribute, "material") && strcmp(attribute, "cloth")) return true;
+    }
+    return false;
+}
+
 static void gather_all(gathering *g) {
     const th_item *i = g->item;
-    if (i->generic) return;
+    if (i->generic || (i->class == TH_CLASS_NOUN && !i->person.family && is_quality(g->s->usage->kinds, i->lemma)))
+        return;
     gather_values(g, 1);
     if (i->class == TH_CLASS_ADJ) {
         if (!th_kinds_fixed(i->lemma) && g->count == 0) gather_antonyms(g, 0.5f);
@@ -350,8 +378,9 @@ static void gather_all(gathering *g) {
     } else if (i->person.family) {
         gather_people(g);
     } else if (i->concrete && !th_kinds_wide(head_of(i))) {
-        gather_sisters(g);
-        if (g->count < 4 && !th_kinds_common(head_of(i))) gather_sort(g);
+        gather_sisters(g, NARROWER);
+        if (are_few(g)) gather_sisters(g, WIDEST);
+        if (are_few(g) && !th_kinds_common(head_of(i))) gather_sort(g);
     }
 }
 
@@ -433,12 +462,19 @@ static bool said_of_living(const scene *x) {
     return false;
 }
 
+/* Whether the verb has a noun phrase after it that may be its object, though the parser does not say so. */
+static bool may_have_object(const scene *x) {
+    int next = x->slot->chunk + 1;
+    bool inverted = x->p->chunks[x->slot->chunk].inverted;
+    return x->slot->with_object || (!inverted && next < x->p->chunk_count && x->p->chunks[next].kind == TH_CHUNK_NP);
+}
+
 static bool suits(const scene *x, th_said_of said_of) {
     switch (said_of) {
     case TH_SAID_OF_LIVING: return x->living;
     case TH_SAID_OF_THINGS: return !x->living;
     case TH_SAID_WITH_OBJECT: return x->slot->with_object;
-    case TH_SAID_WITHOUT: return !x->slot->with_object;
+    case TH_SAID_WITHOUT: return !may_have_object(x);
     default: return true;
     }
 }
