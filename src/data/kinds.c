@@ -104,17 +104,14 @@ static const attribute_row attributes[] = {
      "indian asian|korean asian|thai asian|turkish|egyptian african|greek|dutch|swedish|australian|canadian"},
 
     {VERB, ALONE, "posture",
-     "stand|sit perch|<graze|lie recline|rest sit lie|kneel|squat crouch|hang dangle|lean|float drift sail hover|"
-     "fly soar hover|walk stroll stride march wander|hike trek walk climb|run jog sprint|jump leap "
-     "hop|crawl|climb|swim|dance|"
-     "ski|skate|surf|sleep nap doze lie sit|fall tumble|drive run|ride|bounce jump"},
+     "stand|sit perch|<graze|lie recline|rest sit lie|kneel|squat crouch|hang dangle|lean stand sit|float drift sail "
+     "hover|fly soar hover|walk stroll stride march wander|hike trek walk climb|run jog sprint|jump leap hop|crawl|"
+     "climb|swim|dance|ski|skate|surf|sleep nap doze lie sit|fall tumble|drive run sit|ride sit|bounce jump"},
     {VERB, ALONE, "face", "smile grin laugh|cry weep sob|frown scowl|yawn|<shout scream yell"},
     {VERB, ALONE, "activity",
-     "<perform|<sing|<act|<pose|<play|<work|<wait|<speak talk chat|<look stare gaze watch|<celebrate cheer|<smile "
-     "laugh|"
-     "<stand|<walk|sleep nap doze|swim|fight|crawl|kneel"},
+     "<perform|<sing|<act|<pose|<play swim|<work|<wait|<speak talk chat|<look stare gaze watch|<celebrate cheer|"
+     "<smile laugh|<stand|<walk|sleep nap doze|swim|fight|crawl|<kneel"},
     {VERB, ALONE, "arrival", "arrive come enter|leave depart"},
-    {VERB, ALONE, "sun", "rise|set"},
     {VERB, ALONE, "glow", "shine glow|fade"},
     {VERB, ALONE, "growth", "grow bloom blossom|wither die"},
     {VERB, OBJECT, "handling",
@@ -129,7 +126,7 @@ static const attribute_row attributes[] = {
     {VERB, OBJECT, "trade", "buy purchase|sell|steal"},
     {VERB, OBJECT, "going", "enter|leave exit"},
     {VERB, OBJECT, "attending", "attend visit|leave miss"},
-    {VERB, OBJECT, "play", "play|watch|stop|lose"},
+    {VERB, OBJECT, "play", "play|watch|<lose"},
     {VERB, OBJECT, "match", "win|lose"},
     {VERB, OBJECT, "lifting", "raise lift|lower drop"},
     {VERB, OBJECT, "loading", "load|unload"},
@@ -190,8 +187,9 @@ static const char *const lookalikes[] = {
     "beach shore shoreline waterfront seafront coast seaside seashore sand coastline bank island",
     "city town village metropolis capital suburb community municipality",
     "hill mountain peak ridge summit slope cliff range hillside mountainside",
-    "path walk road street trail lane way highway alley track driveway avenue walkway sidewalk pavement",
-    "ship boat vessel yacht ferry sailboat craft canoe kayak",
+    "path walk road street trail lane way highway motorway freeway alley track driveway avenue boulevard promenade "
+    "walkway sidewalk pavement",
+    "ship boat vessel yacht ferry barge tanker sailboat craft canoe kayak",
     "car vehicle automobile taxi cab sedan convertible auto suv jeep",
     "truck lorry van pickup vehicle",
     "bike bicycle cycle motorcycle motorbike scooter",
@@ -216,13 +214,13 @@ static const char *const lookalikes[] = {
     "forest wood woodland jungle tree grove",
     "field meadow grass lawn pasture grassland prairie",
     "garden park yard backyard courtyard lawn",
-    "house home building cottage cabin villa mansion bungalow hut apartment residence farmhouse property",
+    "house home building cottage cabin villa mansion palace bungalow hut apartment residence farmhouse property",
     "tower skyscraper building castle palace fortress fort",
     "church cathedral basilica minster chapel temple mosque monastery abbey shrine",
     "shop store market supermarket mall boutique souk bazaar",
     "restaurant cafe bar pub diner cafeteria",
     "rock stone boulder pebble cliff",
-    "flower blossom bloom petal rose tulip plant",
+    "flower blossom bloom petal rose tulip lily daisy orchid sunflower daffodil peony poppy wildflower plant",
     "plant tree bush shrub flower leaf",
     "sky cloud heaven",
     "rain storm thunderstorm",
@@ -234,7 +232,7 @@ static const char *const lookalikes[] = {
     "screen monitor display television tv",
     "crowd audience fan spectator people",
     "team squad crew club band group",
-    "player athlete footballer sportsman competitor",
+    "player athlete footballer sportsman competitor winger striker goalkeeper midfielder defender",
     "soldier troop officer army",
     "police policeman officer cop",
     "singer musician performer artist vocalist band rapper guitarist",
@@ -258,6 +256,7 @@ static const char *const lookalikes[] = {
     "stadium arena pitch field court",
     "court field",
     "wall fence barrier",
+    "fence railing",
     "window door glass",
     "door gate entrance doorway",
     "stair staircase step stairway",
@@ -266,6 +265,7 @@ static const char *const lookalikes[] = {
     "rug carpet mat floor",
     "curtain blind drape",
     "lamp light lantern",
+    "makeup make-up lipstick polish cosmetic",
     "necklace jewelry jewellery pendant chain",
     "ring jewelry jewellery band",
     "cake pastry dessert pie cupcake",
@@ -321,75 +321,61 @@ static const char *const lookalikes[] = {
 
 static const char *const generic =
     " photo photograph picture image illustration portrait painting drawing view shot scene footage video film still "
-    "sketch "
-    "vector clipart icon silhouette animation render closeup close-up selfie snapshot background backdrop foreground "
-    "texture pattern design "
-    "style version example detail type kind sort part piece set group pair lot bunch number variety selection "
-    "collection "
-    "series range amount couple front back top bottom side left right middle center centre edge corner end rear inside "
-    "outside "
-    "thing stuff something person people human place area location way time day year week hour minute moment part "
-    "member one other everything somebody someone artist person biological species instrument location country "
-    "title name word text logo idea concept sense action style form shape color colour copy space look lot front stock "
-    "attraction tourist industry profession character organization organisation structure event show "
-    "item object article material product site person world life love fun work use use case fact art home ";
+    "sketch vector clipart icon silhouette animation render closeup close-up selfie snapshot background backdrop "
+    "foreground texture pattern design style version example detail type kind sort part piece set group pair lot "
+    "bunch number variety selection collection series range amount couple front back top bottom side left right "
+    "middle center centre edge corner end rear inside outside thing stuff something person people human place area "
+    "location way time day year week hour minute moment part member one other everything somebody someone artist "
+    "person biological species instrument location country title name word text logo idea concept sense action style "
+    "form shape color colour copy space look lot front stock attraction tourist industry profession character "
+    "organization organisation structure event show item object article material product site person world life love "
+    "fun work use use case fact art home exterior interior outline surface preparation string ";
 
 /* Words for so much that a sister may fall under them, and what many people are besides. */
 static const char *const wide =
     " plant animal pet cover covering vehicle device machine machinery equipment furniture creature organism food "
     "vegetable fruit tool container clothing clothes garment wear accessory element feature decoration ornament "
-    "property "
-    "facility shelter enclosure stuff being dish meal treat dinner lunch breakfast continent planet insect mammal "
-    "reptile "
-    "friend partner visitor guest student passenger traveler traveller fan spectator participant volunteer resident "
-    "neighbor neighbour colleague customer citizen leader expert hero winner champion supporter contestant finalist "
-    "owner user "
-    "lover individual human adult teenager teen youngster member professional worker fellow follower companion parent "
-    "relative native local pedestrian crowd folk pupil viewer stranger enthusiast candidate host star celebrity pro "
-    "head face body skin hair beard eyebrow eye nose mouth ear lip neck arm leg hand foot finger shoulder chest knee "
-    "toe "
-    "thumb tooth stomach back ";
+    "property facility shelter enclosure stuff being dish meal treat dinner lunch breakfast continent planet insect "
+    "mammal reptile friend partner visitor guest student passenger traveler traveller fan spectator participant "
+    "volunteer resident neighbor neighbour colleague customer citizen leader expert hero winner champion supporter "
+    "contestant finalist owner user lover individual human adult teenager teen youngster member professional worker "
+    "fellow follower companion parent relative native local model pedestrian crowd folk pupil viewer stranger "
+    "enthusiast candidate host star celebrity pro head face body skin hair beard eyebrow eye nose mouth ear lip neck "
+    "arm leg hand foot finger shoulder chest knee toe thumb tooth stomach back tail paw wing feather horn claw beak ";
 
 /* Words with too many meanings to be taken at their first, and what is in most pictures of a place. */
 static const char *const common =
     " light air system unit line top board bar figure block strip panel layer point mark sign symbol square circle "
-    "cross "
-    "star natural opening edge bit sheet frame base stand game state medium section break story drive walk flight "
-    "access "
-    "entrance support development test complex spring match key link capital hometown quarter atmosphere presence "
-    "city town village country region area district zone territory neighborhood "
-    "sky ground floor wall window door room building tree leaf branch grass water cloud sun shadow street road house "
-    "nature landscape scenery horizon corner sand soil snow dirt rock stone land field hill sea ocean ";
+    "cross star natural opening edge bit sheet frame base stand game state medium section break story drive walk "
+    "flight access entrance support development test complex spring match key link capital hometown quarter "
+    "atmosphere presence architecture protein city town village country region area district zone territory "
+    "neighborhood sky ground floor wall window door room building tree leaf branch grass water cloud sun shadow "
+    "street road house nature landscape scenery horizon corner sand soil snow dirt rock stone land field hill sea "
+    "ocean ";
 
-static const char *const shows = " photo photograph picture image illustration portrait painting drawing view shot "
-                                 "scene footage video film sketch vector clipart icon "
-                                 "silhouette animation closeup close-up selfie snapshot set group pair lot bunch "
-                                 "number variety selection collection series couple "
-                                 "crowd team herd flock pack line row stack pile heap bowl plate cup glass bottle "
-                                 "basket box bag slice piece bouquet dozen ";
+static const char *const shows =
+    " photo photograph picture image illustration portrait painting drawing view shot scene footage video film "
+    "sketch vector clipart icon silhouette animation closeup close-up selfie snapshot set group pair lot bunch "
+    "number variety selection collection series couple crowd team herd flock pack line row stack pile heap bowl "
+    "plate cup glass bottle basket box bag slice piece bouquet dozen ";
 
 static const char *const wishes =
-    " want need like love imagine plan miss lack lose avoid dream hope expect seek wait search look ask demand prefer "
-    "promise "
-    "offer suggest consider describe discuss mention say tell think believe know forget remember inspire require "
-    "celebrate promote "
-    "announce await fear hate deny refuse reject resemble mean represent symbolize become replace prevent hope help ";
+    " want need like love imagine intend plan miss lack lose avoid dream hope expect seek wait search look ask "
+    "demand prefer promise offer suggest consider describe discuss mention say tell think believe know forget "
+    "remember inspire require celebrate promote announce await fear hate deny refuse reject resemble mean represent "
+    "symbolize become replace prevent hope help ";
 
-static const char *const light = " be have do make take get go come look seem feature show see use base know call "
-                                 "locate isolate include contain find give "
-                                 "keep let become put set turn start begin try help mean need want like bring leave "
-                                 "feel think say tell ask appear cover "
-                                 "surround design create style relate associate inspire suit reveal offer provide ";
+static const char *const light =
+    " be have do make take get go come look seem feature show see use base know call locate isolate include contain "
+    "find give keep let become put set turn start begin try help mean need want like bring leave feel think say tell "
+    "ask appear cover surround design create style relate associate inspire suit reveal offer provide ";
 
-static const char *const fixed = " fake artificial toy mock false imaginary fictional former would-be alleged supposed "
-                                 "potential possible future virtual "
-                                 "stuffed miniature model same other own such first second third fourth fifth last "
-                                 "next best worst better worse more most "
-                                 "less least only main various different certain several many few whole entire total "
-                                 "half double single multiple extra "
-                                 "additional similar particular specific general special favorite favourite upcoming "
-                                 "previous final original typical "
-                                 "important available popular famous ready able due likely sure ";
+static const char *const fixed =
+    " fake artificial toy mock false imaginary fictional former would-be alleged supposed potential possible future "
+    "virtual stuffed miniature model same other own such first second third fourth fifth last next best worst better "
+    "worse more most less least only main various different certain several many few whole entire total half double "
+    "single multiple extra additional similar particular specific general special favorite favourite upcoming "
+    "previous final original typical important available popular famous ready able due likely sure ";
 
 static bool listed(const char *list, const char *word) {
     char key[TH_WORD_MAX + 2];
