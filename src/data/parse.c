@@ -229,7 +229,9 @@ static void run_once(const th_parser *p, const sentence *s, bool prefixed, const
 /* Whether any of the words is likely to be a finite verb: else it needs no trial without the prefix. */
 static bool may_be_sentence(const char *const *words, const th_word_prior *priors, int count) {
     for (int i = 0; i < count; i++) {
-        bool known = priors[i].noun<0, ing = strlen(words[i])> 4 && !strcmp(words[i] + strlen(words[i]) - 3, "ing");
+        size_t n = strlen(words[i]);
+        bool known = priors[i].noun < 0;
+        bool ing = n > 4 && !strcmp(words[i] + n - 3, "ing");
         if (known && !ing && priors[i].verb > -2.0f) return true;
         if (th_word_closed(words[i]) & TH_TAG_BIT(TH_TAG_AUX)) return true;
     }

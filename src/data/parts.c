@@ -232,6 +232,9 @@ static bool starts_sentence(const builder *b, int k) {
 static bool in_view(const builder *b, int k) {
     const th_chunk *np = chunk(b, k), *before = chunk(b, k - 1);
     if (one_of(" any every each either such what ", word(b, np->begin))) return false;
+    /* "the costume that actor wore" */
+    if (np->begin > 0 && strcmp(word(b, np->begin), "that") == 0 && tagged(b, np->begin - 1, TH_TAGS_NOUN))
+        return false;
     if (starts_sentence(b, k)) return true;
     if (before->kind == TH_CHUNK_PREP) {
         if (is_of(b, before) && kind(b, k - 2) == TH_CHUNK_NP && !shows(b, chunk(b, k - 2)) &&
@@ -479,7 +482,7 @@ static bool hangs_open(const builder *b, const th_chunk *vp, const th_chunk *nex
 static bool step_over_verb(builder *b, way *w) {
     int k = w->last + 1;
     const th_chunk *vp = chunk(b, k), *next = chunk(b, k + 1);
-    if (w->verb >= 0 || vp->hedged || inside_list(b, w->first)) return false;
+    if (w->verb >= 0 || vp->hedged || vp->inverted || inside_list(b, w->first)) return false;
     if (!takes_subject(b, w->subject, w->first, vp)) {
         /* "illustration of a boy walking": it hangs on the nearer noun */
         if (w->noun == w->subject || !tagged(b, vp->head, B(TH_TAG_VERB_ING)) || !both_linked(b, w->noun, vp->head) ||

@@ -111,6 +111,10 @@ static bool verb_slot(const th_usage *u, const th_caption *c, const th_parts *p,
     const th_chunk *vp = &p->chunks[k];
     th_tag t = c->tags[vp->head];
     if (!th_tag_in(t, TH_TAGS_VERB)) return false;
+    if (t == TH_TAG_VERB_ED && vp->head > 0 && !strcmp(c->tokens[vp->head - 1].text, "hand"))
+        return false; /* "hand drawn" */
+    th_lemma(u->lexicon->wordnet, c->tokens[vp->head].text, TH_WN_VERB, s->lemma);
+    bool by_spelling = th_form_of(c->tokens[vp->head].text, s->lemma, TH_WN_VERB) == TH_FORM_PARTICIPLE;
     s->begin = vp->head;
     s->end = vp->head + 1;
     /* "sitting down" gives way as one */
@@ -119,8 +123,8 @@ static bool verb_slot(const th_usage *u, const th_caption *c, const th_parts *p,
     s->form = t == TH_TAG_VERB       ? TH_FORM_BASE
               : t == TH_TAG_VERB_S   ? TH_FORM_S
               : t == TH_TAG_VERB_ING ? TH_FORM_ING
+              : by_spelling          ? TH_FORM_PARTICIPLE
                                      : form_of_ed(c, p, k);
-    th_lemma(u->lexicon->wordnet, c->tokens[vp->head].text, TH_WN_VERB, s->lemma);
     return true;
 }
 

@@ -322,6 +322,9 @@ static const struct {
     {"there is a small park in the city", "there is a small park", true},
     {"there is no dog in the park", "dog", false},
     {"two sandals side by side", "two sandals side", false},
+    {"on a plain pink background hang two blue booties", "a plain pink background hang", false},
+    {"on a plain pink background hang two blue booties", "two blue booties", true},
+    {"the costume that actor wore in the movie", "that actor", false},
     {"a young woman on a beach is holding a bright red umbrella", "a young woman is holding a bright red umbrella",
      true},
 };

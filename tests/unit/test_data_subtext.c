@@ -187,6 +187,32 @@ static void compounds_give_way_as_one(void **state) {
     th_subtexts_free(s);
 }
 
+/* A gown that the table does not have is one of the gowns; "drawn" after "hand" is no deed. */
+static void compounds_are_known_by_their_head(void **state) {
+    (void)state;
+    NEEDS_WORDNET;
+    static const char *const garments = " coat sandal shirt sneaker bag t-shirt pullover ankle boot handbag ";
+    const char *all[CAPTIONS + 2] = {"a bridal gown on a white background", "a hand drawn dress on a grey background"};
+    memcpy(all + 2, captions, sizeof captions);
+    th_subtext_params p;
+    th_subtexts *s;
+    th_subtext_params_init(&p);
+    p.parse = false;
+    assert_ok(th_subtexts_build(all, CAPTIONS + 2, &p, 1, NULL, NULL, &s));
+    int n, nouns = 0;
+    const th_subtext *t = th_subtexts_of(s, 0, &n);
+    for (int k = 0; k < n; k++) {
+        if (!t[k].negative || t[k].kind != TH_SUBTEXT_NOUN) continue;
+        nouns++;
+        assert_string_equal(t[k].old_words, "bridal gown");
+        assert_non_null(strstr(garments, t[k].new_words));
+    }
+    assert_true(nouns > 0);
+    t = th_subtexts_of(s, 1, &n);
+    for (int k = 0; k < n; k++) assert_false(t[k].negative && t[k].kind == TH_SUBTEXT_VERB);
+    th_subtexts_free(s);
+}
+
 static void articles_and_forms_fit(void **state) {
     (void)state;
     NEEDS_PARSER;
@@ -547,6 +573,7 @@ int main(void) {
         cmocka_unit_test(negatives_differ_in_one_word),
         cmocka_unit_test(negatives_of_all_kinds_are_false),
         cmocka_unit_test(compounds_give_way_as_one),
+        cmocka_unit_test(compounds_are_known_by_their_head),
         cmocka_unit_test(articles_and_forms_fit),
         cmocka_unit_test(captions_are_read_without_the_parser),
         cmocka_unit_test(threads_do_not_change_the_file),
