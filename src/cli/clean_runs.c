@@ -13,7 +13,8 @@
 #define PREFIX "clean "
 
 /* Options that make up the budget: runs that differ in one of them are no fair comparison. */
-static const char *const budget[] = {"data", "limit", "epochs", "steps", "batch", "accumulate", "schedule", "captions"};
+static const char *const budget[] = {"data",       "limit",    "epochs",   "steps",  "batch",
+                                     "accumulate", "schedule", "captions", "offset", "stride"};
 
 /* results.accuracy.top1 is [value, low, high]. */
 static th_status read_share(const th_json *j, const char *where, const char *what, double *out) {
