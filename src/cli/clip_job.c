@@ -38,11 +38,17 @@ typedef struct {
     int64_t short_steps; /* that fit SHORT_RUN here; 0 where the whole is short enough or too few would */
 } forecast;
 
+/* Batches whose gradients make one step. */
+static int64_t parts_of(const work *w) {
+    int64_t n = w->job->fit.train.accumulate;
+    return n > 0 ? n : 1;
+}
+
 static th_status make_forecast(const work *w, forecast *f) {
     th_ceilings c;
     th_clip_fit_get_cost(w->fit, &f->cost);
     TH_TRY(th_ceilings_measure(w->job->fit.threads, w->job->fit.compute, &c));
-    double runs = (double)f->cost.steps * (double)w->job->fit.train.accumulate;
+    double runs = (double)(f->cost.steps * parts_of(w));
     const int cores[3] = {c.threads, 16, 64};
     for (int i = 0; i < 3; i++) f->seconds[i] = runs * th_ceilings_seconds(&c, &f->cost.step, cores[i]);
     f->short_steps = (int64_t)(SHORT_RUN / f->seconds[0] * (double)f->cost.steps);
@@ -54,7 +60,7 @@ static th_status make_forecast(const work *w, forecast *f) {
 static void print_short(const work *w, const forecast *f) {
     if (f->seconds[0] <= LONG_RUN) return;
     char text[TH_NUMBER_TEXT];
-    int64_t pairs = f->short_steps * w->job->fit.batch * w->job->fit.train.accumulate;
+    int64_t pairs = f->short_steps * w->job->fit.batch * parts_of(w);
     th_human_seconds(text, SHORT_RUN);
     if (f->short_steps)
         th_str_printf(&w->cli->out, "A short recipe, %s here at best: --limit %lld --epochs 1\n", text,
@@ -72,10 +78,11 @@ static void row(th_table *t, const char *what, const char *value) {
 static th_status print_plan(work *w) {
     forecast f;
     TH_TRY(make_forecast(w, &f));
+    int64_t parts = parts_of(w);
     if (w->cli->json) {
         th_cli_json(w->cli, json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I}", "steps", (json_int_t)f.cost.steps,
                                       "text_tokens", (json_int_t)f.cost.text_tokens, "bytes", (json_int_t)f.cost.bytes,
-                                      "flops_a_step", f.cost.step.flops, "seconds_here", f.seconds[0],
+                                      "flops_a_step", (double)parts * f.cost.step.flops, "seconds_here", f.seconds[0],
                                       "seconds_16_cores", f.seconds[1], "seconds_64_cores", f.seconds[2], "short_steps",
                                       (json_int_t)f.short_steps));
         return TH_OK;
@@ -84,15 +91,15 @@ static th_status print_plan(work *w) {
     th_table *t = th_table_new(NULL);
     th_table_column(t, TH_LEFT, "Plan");
     th_table_column(t, TH_LEFT, "");
-    snprintf(text, sizeof text, "%lld, %lld of them an epoch, %lld pairs each", (long long)f.cost.steps,
-             (long long)f.cost.steps_an_epoch, (long long)w->job->fit.batch);
+    snprintf(text, sizeof text, "%lld, %lld of them an epoch, %lld × %lld pairs each", (long long)f.cost.steps,
+             (long long)f.cost.steps_an_epoch, (long long)parts, (long long)w->job->fit.batch);
     row(t, "Steps", text);
     snprintf(text, sizeof text, "%lld tokens each", (long long)f.cost.text_tokens);
     row(t, "Texts", text);
     th_human_bytes(text, (double)f.cost.bytes);
     row(t, "Memory", text);
-    th_human_count(number[0], f.cost.step.flops);
-    th_human_count(number[1], f.cost.step.recomputed_flops);
+    th_human_count(number[0], (double)parts * f.cost.step.flops);
+    th_human_count(number[1], (double)parts * f.cost.step.recomputed_flops);
     snprintf(text, sizeof text, "%sFLOP%s%s%s", number[0], f.cost.step.recomputed_flops > 0 ? ", and " : "",
              f.cost.step.recomputed_flops > 0 ? number[1] : "",
              f.cost.step.recomputed_flops > 0 ? "FLOP again to fit the memory" : "");
