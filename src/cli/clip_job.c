@@ -38,17 +38,11 @@ typedef struct {
     int64_t short_steps; /* that fit SHORT_RUN here; 0 where the whole is short enough or too few would */
 } forecast;
 
-/* Batches whose gradients make one step. */
-static int64_t parts_of(const work *w) {
-    int64_t n = w->job->fit.train.accumulate;
-    return n > 0 ? n : 1;
-}
-
 static th_status make_forecast(const work *w, forecast *f) {
     th_ceilings c;
     th_clip_fit_get_cost(w->fit, &f->cost);
     TH_TRY(th_ceilings_measure(w->job->fit.threads, w->job->fit.compute, &c));
-    double runs = (double)(f->cost.steps * parts_of(w));
+    double runs = (double)(f->cost.steps * f->cost.batches_a_step);
     const int cores[3] = {c.threads, 16, 64};
     for (int i = 0; i < 3; i++) f->seconds[i] = runs * th_ceilings_seconds(&c, &f->cost.step, cores[i]);
     f->short_steps = (int64_t)(SHORT_RUN / f->seconds[0] * (double)f->cost.steps);
@@ -60,7 +54,7 @@ static th_status make_forecast(const work *w, forecast *f) {
 static void print_short(const work *w, const forecast *f) {
     if (f->seconds[0] <= LONG_RUN) return;
     char text[TH_NUMBER_TEXT];
-    int64_t pairs = f->short_steps * w->job->fit.batch * parts_of(w);
+    int64_t pairs = f->short_steps * f->cost.pairs_a_step;
     th_human_seconds(text, SHORT_RUN);
     if (f->short_steps)
         th_str_printf(&w->cli->out, "A short recipe, %s here at best: --limit %lld --epochs 1\n", text,
@@ -78,7 +72,7 @@ static void row(th_table *t, const char *what, const char *value) {
 static th_status print_plan(work *w) {
     forecast f;
     TH_TRY(make_forecast(w, &f));
-    int64_t parts = parts_of(w);
+    int64_t parts = f.cost.batches_a_step;
     if (w->cli->json) {
         th_cli_json(w->cli, json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I}", "steps", (json_int_t)f.cost.steps,
                                       "text_tokens", (json_int_t)f.cost.text_tokens, "bytes", (json_int_t)f.cost.bytes,
@@ -91,8 +85,8 @@ static th_status print_plan(work *w) {
     th_table *t = th_table_new(NULL);
     th_table_column(t, TH_LEFT, "Plan");
     th_table_column(t, TH_LEFT, "");
-    snprintf(text, sizeof text, "%lld, %lld of them an epoch, %lld × %lld pairs each", (long long)f.cost.steps,
-             (long long)f.cost.steps_an_epoch, (long long)parts, (long long)w->job->fit.batch);
+    snprintf(text, sizeof text, "%lld, %lld of them an epoch, %lld pairs each", (long long)f.cost.steps,
+             (long long)f.cost.steps_an_epoch, (long long)f.cost.pairs_a_step);
     row(t, "Steps", text);
     snprintf(text, sizeof text, "%lld tokens each", (long long)f.cost.text_tokens);
     row(t, "Texts", text);

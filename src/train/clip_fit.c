@@ -101,17 +101,17 @@ static th_status make_plan(th_clip_fit *f) {
 
 /* --- setting up --- */
 
-/* Samples with at least one true and one false sub-text. */
+/* Samples with at least one true and one false sub-text; all of them while there are no sub-texts. */
 static th_status find_eligible(const th_clip_fit *f, int64_t **out, int64_t *count) {
     int64_t n = th_dataset_count(f->pairs);
-    if (th_subtexts_captions(f->p.subtexts) != n)
+    if (f->p.subtexts && th_subtexts_captions(f->p.subtexts) != n)
         return th_fail(TH_E_BUG, "sub-texts of %lld captions for %lld samples",
                        (long long)th_subtexts_captions(f->p.subtexts), (long long)n);
     *count = 0;
     *out = th_alloc((size_t)n, sizeof **out);
     if (!*out) return th_fail_memory();
     for (int64_t i = 0; i < n; i++)
-        if (th_fit_has_subtexts(f, i)) (*out)[(*count)++] = i;
+        if (!f->p.subtexts || th_fit_has_subtexts(f, i)) (*out)[(*count)++] = i;
     return *count ? TH_OK : th_fail(TH_E_INPUT, "no caption has both a true and a false sub-text");
 }
 
@@ -125,7 +125,6 @@ static th_status make_order(th_clip_fit *f) {
         f->negatives = th_get_i64(f->p.options, f->method->negatives_option);
         f->subset = (int64_t)(share * (double)f->batch + 0.5);
         if (f->subset < 1) f->subset = 1;
-        if (!f->p.subtexts) return th_fail(TH_E_BUG, "%s: needs sub-texts", f->method->name);
         s = find_eligible(f, &eligible, &p.eligible_count);
         p.eligible = eligible;
         p.drawn_per_batch = f->subset;
@@ -227,6 +226,8 @@ static th_status evaluate(void *user, int64_t step, th_metric *metrics, int max,
 void th_clip_fit_set_run(th_clip_fit *f, th_run_folder *run) { f->p.train.run = run; }
 
 th_status th_clip_fit_run(th_clip_fit *f, const th_watch *w, th_train_result *result) {
+    if (f->method->needs & TH_NEEDS_SUBTEXTS && !f->p.subtexts)
+        return th_fail(TH_E_BUG, "%s: needs sub-texts", f->method->name);
     th_train_task t = task_of(f);
     th_loader_params loader = th_fit_loader(f);
     loader.watch = w;

@@ -17,10 +17,11 @@ typedef struct {
     int64_t text_tokens;       /* texts are cut to so many; 0: as many as the longest of them needs */
     int loader_threads, threads;
     th_dtype compute;
-    size_t memory;               /* bytes for all of the training; 0: no limit */
-    float crop;                  /* least share of a picture that a random crop shows; 1: no cropping */
-    th_options *options;         /* of the method */
-    const th_subtexts *subtexts; /* of the data set's samples, for methods that need them */
+    size_t memory;       /* bytes for all of the training; 0: no limit */
+    float crop;          /* least share of a picture that a random crop shows; 1: no cropping */
+    th_options *options; /* of the method */
+    const th_subtexts
+        *subtexts; /* of the data set's samples, for methods that need them; NULL: only the cost is asked */
     /* As in th_train_task; called with `user`. May be NULL. */
     th_status (*evaluate)(void *user, int64_t step, th_metric *metrics, int max, int *count);
     void *user;

@@ -61,7 +61,7 @@ static th_status measure_epochs(const th_clip_fit *f, ruler *r, const th_watch *
 }
 
 static th_status measure_subtexts(const th_clip_fit *f, ruler *r) {
-    for (int64_t i = 0; f->subset && i < th_subtexts_captions(f->p.subtexts); i++) {
+    for (int64_t i = 0; f->p.subtexts && i < th_subtexts_captions(f->p.subtexts); i++) {
         int count;
         const th_subtext *all = th_subtexts_of(f->p.subtexts, i, &count);
         for (int k = 0; k < count && r->longest < r->enough; k++) TH_TRY(measure(r, all[k].text));
