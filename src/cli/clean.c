@@ -97,7 +97,7 @@ static th_status clean(th_cli *cli, work *w) {
     set_defaults(&job.fit);
     TH_TRY(th_clip_fit_read(cli->options, &job.fit));
     job.fit.subtexts = w->subtexts;
-    if (!plan) TH_TRY(th_cli_data_json(cli, w->pairs, &job.inputs));
+    if (!plan) TH_TRY(th_cli_inputs_json(cli, w->pairs, &job.inputs));
     return th_cli_job_run(cli, &job);
 }
 

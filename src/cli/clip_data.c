@@ -78,13 +78,20 @@ th_status th_cli_open_data(th_cli *cli, const char *name, th_dataset **out) {
     return th_dataset_open(th_get_str(cli->options, name), &p, &cli->watch, out);
 }
 
-th_status th_cli_data_json(th_cli *cli, const th_dataset *d, json_t **out) {
-    char hash[TH_HASH_TEXT];
-    TH_TRY(th_dataset_hash(d, &cli->watch, hash));
-    *out = json_pack("{s:{s:s, s:s, s:s, s:I, s:I}}", "data", "set", th_get_str(cli->options, "data"), "kind",
-                     th_dataset_kind(d), "sha256", hash, "pictures", (json_int_t)th_dataset_images(d), "samples",
-                     (json_int_t)th_dataset_count(d));
-    return *out ? TH_OK : th_fail(TH_E_INPUT, "--data: its name is not UTF-8, so it cannot be noted in run.json");
+th_status th_cli_inputs_json(th_cli *cli, const th_dataset *d, json_t **out) {
+    char data[TH_HASH_TEXT], weights[TH_HASH_TEXT];
+    const char *model = th_get_str(cli->options, "model");
+    TH_TRY(th_dataset_hash(d, &cli->watch, data));
+    if (model) TH_TRY(th_clip_weights_hash(model, weights));
+    json_t *j = json_pack("{s:{s:s, s:s, s:s, s:I, s:I}}", "data", "set", th_get_str(cli->options, "data"), "kind",
+                          th_dataset_kind(d), "sha256", data, "pictures", (json_int_t)th_dataset_images(d), "samples",
+                          (json_int_t)th_dataset_count(d));
+    if (j && model) {
+        json_t *from = json_pack("{s:s, s:s}", "folder", model, "sha256", weights);
+        if (json_object_set_new(j, "model", from)) json_decref(j), j = NULL;
+    }
+    *out = j;
+    return j ? TH_OK : th_fail(TH_E_INPUT, "--data and --model: names that are not UTF-8 cannot be noted in run.json");
 }
 
 int64_t th_cli_note_skipped(th_cli *cli, th_dataset *d) {

@@ -53,7 +53,8 @@ typedef struct {
 th_status th_cli_job_check(th_cli *cli);
 th_status th_cli_job_run(th_cli *cli, th_cli_job *job);
 
-/* {"data": {"set": …, "sha256": …}} of what --data names, for run.json. */
-th_status th_cli_data_json(th_cli *cli, const th_dataset *d, json_t **out);
+/* {"data": {"set": …, "sha256": …}, "model": {"folder": …, "sha256": …}} of what --data and --model name, for run.json.
+ */
+th_status th_cli_inputs_json(th_cli *cli, const th_dataset *d, json_t **out);
 
 #endif

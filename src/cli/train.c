@@ -99,7 +99,7 @@ static th_status train(th_cli *cli, th_dataset *pairs, th_clip_bundle *b) {
     job.fit.train.schedule.lr = from ? 1e-5 : 1e-3;
     job.fit.epochs = 10;
     TH_TRY(th_clip_fit_read(cli->options, &job.fit));
-    if (!th_get_bool(cli->options, "plan")) TH_TRY(th_cli_data_json(cli, pairs, &job.inputs));
+    if (!th_get_bool(cli->options, "plan")) TH_TRY(th_cli_inputs_json(cli, pairs, &job.inputs));
     return th_cli_job_run(cli, &job);
 }
 
