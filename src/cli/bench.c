@@ -155,9 +155,10 @@ static void print(th_cli *cli, const work *w) {
 }
 
 static th_status bench_step(th_cli *cli, work *w) {
+    const char *model = cli->args.items[0];
     th_clip_config config;
     th_plan_params params;
-    TH_TRY(th_clip_config_named(cli->args.items[0], &config));
+    TH_TRY(th_path_is_dir(model) ? th_clip_load_config(model, &config) : th_clip_config_named(model, &config));
     TH_TRY(th_clip_new(&config, &w->model));
     TH_TRY(th_clip_randomize(w->model, 0));
     th_plan_params_init(&params);
@@ -196,13 +197,15 @@ const th_verb th_verb_bench = {
     .name = "bench",
     .summary = "measure speed and memory against the machine's limits",
     .usage = "MODEL",
-    .about = "MODEL is clip-vit-b32, clip-vit-b16 or clip-vit-l14. The step's work is counted without recomputation, "
-             "and held "
-             "against the best of products of 2048 that run between the steps.",
+    .about = "MODEL is clip-vit-b32, clip-vit-b16, clip-vit-l14 or a CLIP folder, whose sizes count and not its "
+             "weights. The "
+             "step's work is counted without recomputation, and held against the best of products of 2048 that run "
+             "between the steps.",
     .examples = "theriac bench step clip-vit-b32 --batch 64 --dtype bf16",
     .groups = {{"Measuring", options}},
     .method = method,
     .least_args = 1,
     .most_args = 1,
+    .computes = true,
     .run = run,
 };

@@ -125,5 +125,6 @@ const th_verb th_verb_clean = {
                {"Test", th_test_options},
                {"Run", th_run_options}},
     .method = method,
+    .computes = true,
     .run = run,
 };

@@ -370,5 +370,6 @@ const th_verb th_verb_demo = {
              "measured. The folder gets report.html with tables, plots and pictures.",
     .examples = "theriac demo\ntheriac demo --target 'a sneaker' --seed 1 -o out/sneaker",
     .groups = {{"Demonstration", options}},
+    .computes = true,
     .run = run,
 };

@@ -115,5 +115,6 @@ const th_verb th_verb_embed = {
     .about = "Embeddings have unit length, so that the cosine similarity of two is their dot product.",
     .examples = "theriac embed --model models/fashion-clip --image shoe.png --text 'a sneaker' --text 'a bag'",
     .groups = {{"Embedding", options}},
+    .computes = true,
     .run = run,
 };

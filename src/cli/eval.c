@@ -67,5 +67,6 @@ const th_verb th_verb_eval = {
                 "out/test --target "
                 "'a bag'",
     .groups = {{"Model", options}, {"Evaluation", th_eval_options}},
+    .computes = true,
     .run = run,
 };

@@ -126,5 +126,6 @@ const th_verb th_verb_train = {
                {"Test", th_test_options},
                {"Run", th_run_options}},
     .method = method,
+    .computes = true,
     .run = run,
 };

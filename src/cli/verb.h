@@ -37,6 +37,7 @@ typedef struct {
     bool (*method)(int64_t i, th_cli_method *out);
     int least_args, most_args; /* −1: any number */
     bool hidden;               /* works, and is not shown */
+    bool computes;             /* with all cores: see main.c */
     th_status (*run)(th_cli *cli);
 } th_verb;
 
