@@ -187,8 +187,8 @@ static const char *const lookalikes[] = {
     "beach shore shoreline waterfront seafront coast seaside seashore sand coastline bank island",
     "city town village metropolis capital suburb community municipality",
     "hill mountain peak ridge summit slope cliff range hillside mountainside",
-    "path walk road street trail lane way highway motorway freeway alley track driveway avenue boulevard promenade "
-    "walkway sidewalk pavement",
+    ("path walk road street trail lane way highway motorway freeway alley track driveway avenue boulevard promenade "
+     "walkway sidewalk pavement"),
     "ship boat vessel yacht ferry barge tanker sailboat craft canoe kayak",
     "car vehicle automobile taxi cab sedan convertible auto suv jeep",
     "truck lorry van pickup vehicle",
