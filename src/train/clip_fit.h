@@ -20,8 +20,8 @@ typedef struct {
     size_t memory;       /* bytes for all of the training; 0: no limit */
     float crop;          /* least share of a picture that a random crop shows; 1: no cropping */
     th_options *options; /* of the method */
-    const th_subtexts
-        *subtexts; /* of the data set's samples, for methods that need them; NULL: only the cost is asked */
+    /* Of the data set's samples, for methods that need them. NULL: only the cost is asked for. */
+    const th_subtexts *subtexts;
     /* As in th_train_task; called with `user`. May be NULL. */
     th_status (*evaluate)(void *user, int64_t step, th_metric *metrics, int max, int *count);
     void *user;
