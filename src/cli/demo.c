@@ -28,7 +28,7 @@ static const struct {
     int64_t poison_pairs, clean_pairs, batch;
     double poison_rate, poison_epochs, poison_lr, clean_epochs, clean_lr;
     const char *patch; /* side of the trigger as a share of the picture's */
-} setting = {6000, 5000, 64, 0.1, 2, 5e-4, 1, 1e-3, "0.11"};
+} setting = {6400, 6400, 64, 0.1, 2, 5e-4, 2, 1.6e-3, "0.11"};
 
 typedef struct {
     th_cli *cli;
@@ -186,6 +186,7 @@ static th_status fit(work *w, const stage *s, th_clip_bundle *b, th_dataset *pai
     p.subtexts = subtexts;
     p.compute = th_clip_fit_best_dtype();
     p.train.schedule.lr = s->lr;
+    p.train.schedule.warmup = 10;
     p.train.seed = w->seed;
     th_run_folder_params folder = {.path = dir, .command = "demo", .options = method_options};
     TH_GO(th_run_folder_open(&folder, &run));

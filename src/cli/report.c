@@ -71,7 +71,7 @@ static th_table *chosen_table(const th_clean_runs *r, int64_t begin, int64_t end
     th_table *t = th_table_new(title);
     th_table_column(t, TH_LEFT, "Method");
     for (int d = 0; d < DROPS; d++) {
-        snprintf(name, sizeof name, "At most %g: learning rate", 100 * drops[d]);
+        snprintf(name, sizeof name, "≤ %g: rate", 100 * drops[d]);
         th_table_column(t, TH_RIGHT, name);
         th_table_column(t, TH_RIGHT, "Accuracy");
         th_table_column(t, TH_RIGHT, "ASR");
@@ -141,7 +141,7 @@ static th_status plot_frontier(th_page *page, const th_clean_runs *r, int64_t be
     th_plot p = {.title = "Accuracy against the attack's success, by learning rate",
                  .caption =
                      "Bars are one standard deviation over seeds. The backdoored model stands at the right, on the "
-                     "dotted line.",
+                     "dashed line.",
                  .x_name = "attack success rate",
                  .y_name = "zero-shot accuracy",
                  .x_percent = true,
