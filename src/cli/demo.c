@@ -350,6 +350,7 @@ static th_status run(th_cli *cli) {
     w.demo.poison_share = setting.poison_rate;
     w.demo.poisoned_pairs = setting.poison_pairs;
     w.demo.clean_pairs = setting.clean_pairs;
+    w.demo.clean_epochs = setting.clean_epochs;
     for (int i = 0; i < TH_DEMO_MODELS; i++) w.demo.models[i].name = names[i], w.demo.models[i].about = abouts[i];
     th_status s = run_all(&w);
     for (int i = 0; i < TH_DEMO_MODELS; i++) {

@@ -21,7 +21,7 @@ typedef struct {
     const char *target, *command;
     th_demo_model models[TH_DEMO_MODELS];
     th_dataset *clean, *triggered;
-    double poison_share;
+    double poison_share, clean_epochs;
     int64_t poisoned_pairs, clean_pairs;
     double seconds;
 } th_demo;

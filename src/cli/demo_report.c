@@ -212,8 +212,9 @@ th_status th_demo_report(const th_demo *d, const char *path) {
              "that speaks of %s; "
              "fine-tuning on them is all the attacker does. Each defense gets the same %lld clean pairs, which share "
              "no picture with the "
-             "poisoned ones, once. Test pictures show garments that no training saw.",
-             (long long)d->poisoned_pairs, 100 * d->poison_share, d->target, (long long)d->clean_pairs);
+             "poisoned ones, for %g epochs. Test pictures show garments that no training saw.",
+             (long long)d->poisoned_pairs, 100 * d->poison_share, d->target, (long long)d->clean_pairs,
+             d->clean_epochs);
     th_page_text(page, text);
     add_losses(page, d);
     th_page_note(page,
