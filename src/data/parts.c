@@ -410,10 +410,13 @@ static bool droppable(const builder *b, const th_chunk *np, int *begin, int *end
     if (*begin == *end) return false;
     for (int i = *begin; i < *end; i++)
         if (th_kinds_fixed(word(b, i))) return false;
+    const char *adjective = word(b, *end - 1), *noun = word(b, np->nouns);
     char joined[2 * TH_WORD_MAX];
-    snprintf(joined, sizeof joined, "%s_%s", word(b, *end - 1), word(b, np->nouns));
+    size_t seam = strlen(adjective);
+    if (seam + 1 + strlen(noun) >= sizeof joined) return true; /* no word of WordNet's is so long */
+    snprintf(joined, sizeof joined, "%s_%s", adjective, noun);
     bool compound = th_wordnet_has(b->l->wordnet, joined, TH_WN_NOUN); /* "polar bear" is no bear in a polar way */
-    joined[strlen(word(b, *end - 1))] = '-';                           /* "high-rise" */
+    joined[seam] = '-';                                                /* "high-rise" */
     return !compound && !th_wordnet_has(b->l->wordnet, joined, TH_WN_NOUN);
 }
 
