@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "cli/clip_job.h"
 #include "format/bpe_train.h"
+#include "format/text_clean.h"
 
 static const th_option options[] = {
     TH_OPT_PATH("model", NULL, "CLIP folder to start from; without it, random weights of the sizes below",
@@ -28,6 +29,17 @@ static bool method(int64_t i, th_cli_method *out) {
     return i == 0;
 }
 
+/* The words of a caption as the model will read them. */
+static th_status learn_caption(th_bpe_trainer *b, th_text_cleaning cleaning, const char *text) {
+    if (cleaning == TH_CLEAN_NONE) return th_bpe_trainer_add(b, text, strlen(text), 1);
+    th_str clean;
+    th_str_init(&clean, 1 << 20);
+    th_status s = th_text_clean_openai(text, strlen(text), &clean);
+    if (s == TH_OK) s = th_bpe_trainer_add(b, th_str_text(&clean), clean.length, 1);
+    th_str_free(&clean);
+    return s;
+}
+
 /* A vocabulary from the captions. */
 static th_status learn_tokenizer(th_cli *cli, const th_dataset *pairs, th_tokenizer **out) {
     th_bpe_trainer *b = NULL;
@@ -35,12 +47,13 @@ static th_status learn_tokenizer(th_cli *cli, const th_dataset *pairs, th_tokeni
     th_bpe_train_params_init(&p);
     p.vocab_size = th_get_i64(cli->options, "vocab");
     p.max_length = th_get_i64(cli->options, "context");
+    th_text_cleaning cleaning = (th_text_cleaning)th_get_choice(cli->options, "clean");
     TH_TRY(th_bpe_trainer_new(&b));
     th_status s = TH_OK;
     for (int64_t i = 0; i < th_dataset_count(pairs) && s == TH_OK; i++) {
         char room[TH_DATASET_ROOM];
         const char *text = th_dataset_caption(pairs, i, NULL, room);
-        if (text) s = th_bpe_trainer_add(b, text, strlen(text), 1);
+        if (text) s = learn_caption(b, cleaning, text);
     }
     if (s == TH_OK) s = th_bpe_trainer_run(b, &p, &cli->watch, out);
     th_bpe_trainer_free(b);
