@@ -80,6 +80,8 @@ void th_params_free(th_params *ps);
 /* Adds one, or returns NULL when out of memory or when the name is taken (see th_error_message). Its values are not
  * allocated yet: th_params_allocate does that for all. */
 th_param *th_params_add(th_params *ps, const char *name, th_desc d);
+/* Adds those of another set, which keeps owning them and must live longer. */
+th_status th_params_borrow(th_params *ps, const th_params *from);
 th_param *th_params_find(const th_params *ps, const char *name);
 int64_t th_params_count(const th_params *ps);
 th_param *th_params_at(const th_params *ps, int64_t i);

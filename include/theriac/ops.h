@@ -69,6 +69,14 @@ th_tensor *th_attention(th_graph *g, th_tensor *q, th_tensor *k, th_tensor *v, i
 th_tensor *th_softmax(th_graph *g, th_tensor *x); /* over the last dimension */
 /* (x − mean) / √(var + eps) · gamma + beta over the last dimension (Ba et al. 2016). gamma, beta: [c]. */
 th_tensor *th_layer_norm(th_graph *g, th_tensor *x, th_tensor *gamma, th_tensor *beta, float eps);
+/* x [n, ..., c], its channels in `groups` groups, each normalised with its positions, times gamma plus beta [c] (Wu and
+ * He 2018); silu: then x · σ(x), in the same pass. */
+th_tensor *th_group_norm(th_graph *g, th_tensor *x, th_tensor *gamma, th_tensor *beta, int64_t groups, float eps,
+                         bool silu);
+th_tensor *th_geglu(th_graph *g,
+                    th_tensor *x); /* [..., 2 d] → [..., d]: first half · gelu(second half) (Shazeer 2020) */
+/* x [n, h, w, c] → [n, factor h, factor w, c], each pixel repeated. */
+th_tensor *th_upsample2d(th_graph *g, th_tensor *x, int64_t factor);
 th_tensor *th_l2_normalize(th_graph *g, th_tensor *x); /* rows of unit length */
 /* logits [n, m], labels i32 [n] → [n]: −log softmax(logits)[label]. */
 th_tensor *th_softmax_cross_entropy(th_graph *g, th_tensor *logits, th_tensor *labels);
