@@ -16,7 +16,7 @@ static const th_option options[] = {
 
 static bool method(int64_t i, th_cli_method *out) {
     const th_clip_method *m = th_defenses[i];
-    if (m) *out = (th_cli_method){m->name, m->summary, m->options};
+    if (m) *out = (th_cli_method){.name = m->name, .summary = m->summary, .options = m->options};
     return m != NULL;
 }
 

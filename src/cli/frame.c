@@ -58,9 +58,11 @@ th_status th_method_unknown(const th_verb *v, const char *name) {
 static th_status add_groups(th_options *o, const th_verb *v, int64_t method) {
     th_cli_method m = {0};
     if (method >= 0 && v->method(method, &m)) TH_TRY(th_options_add(o, m.name, m.options));
-    for (size_t i = 0; i < sizeof v->groups / sizeof *v->groups; i++)
+    for (const th_option_group *own = m.groups; own && own->title; own++)
+        TH_TRY(th_options_add(o, own->title, own->rows));
+    for (size_t i = 0; !m.groups && i < sizeof v->groups / sizeof *v->groups; i++)
         TH_TRY(th_options_add(o, v->groups[i].title, v->groups[i].rows));
-    return th_options_add(o, "Common options", common);
+    return th_options_add(o, TH_COMMON_OPTIONS, common);
 }
 
 th_status th_verb_options(const th_verb *v, int64_t method, th_options **out) {
@@ -172,7 +174,10 @@ static th_status method_missing(const th_verb *v) {
 static th_status choose_method(th_cli *cli, int64_t *argc, const char *const **argv) {
     cli->method = -1;
     if (!cli->verb->method) return TH_OK;
-    if (*argc == 0 || (*argv)[0][0] == '-') return method_missing(cli->verb);
+    if (*argc == 0 || (*argv)[0][0] == '-') {
+        cli->method = 0;
+        return cli->verb->first_is_default ? TH_OK : method_missing(cli->verb);
+    }
     cli->method = th_verb_method(cli->verb, (*argv)[0], NULL);
     if (cli->method < 0) return th_method_unknown(cli->verb, (*argv)[0]);
     *argc -= 1, *argv += 1;
@@ -189,7 +194,9 @@ static th_status run_verb(th_cli *cli, int64_t argc, const char *const *argv) {
     TH_TRY(resolve(cli, argc, argv));
     th_progress_open(&cli->bar, cli->quiet);
     cli->watch = (th_watch){.progress = th_progress_show, .user = &cli->bar, .stop = &stop};
-    th_status s = cli->verb->run(cli);
+    th_cli_method m = {0};
+    if (cli->method >= 0) cli->verb->method(cli->method, &m);
+    th_status s = (m.run ? m.run : cli->verb->run)(cli);
     th_progress_clear(&cli->bar);
     return s == TH_OK ? th_options_check(cli->options) : s; /* a getter called amiss is found here */
 }

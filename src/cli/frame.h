@@ -4,6 +4,8 @@
 
 #include "cli/verb.h"
 
+#define TH_COMMON_OPTIONS "Common options" /* the heading of those that every command takes */
+
 /* The verb of this name, hidden ones too; NULL if none. */
 const th_verb *th_verb_find(const char *name);
 /* The method's place, and itself in *out (where not NULL); −1 if the verb has none of this name. */

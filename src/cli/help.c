@@ -127,10 +127,11 @@ static th_status verb_help(page *p, const th_verb *v, int64_t method) {
     th_str_printf(p->out, "theriac %s: %s\n", whose, m.summary ? m.summary : v->summary);
     th_str_printf(p->out, "\nUsage: theriac %s%s [options]%s%s\n", whose, choice, v->usage ? " " : "",
                   v->usage ? v->usage : "");
-    if (v->about && method < 0) paragraphs(p, v->about);
+    const char *about = method < 0 ? v->about : m.about, *shown = m.examples ? m.examples : v->examples;
+    if (about) paragraphs(p, about);
     if (method < 0) methods(p, v);
     options(p, o, m.name);
-    if (v->examples) examples(p, v->examples);
+    if (shown) examples(p, shown);
     th_options_free(o);
     return th_str_status(p->out);
 }

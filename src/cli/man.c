@@ -95,7 +95,9 @@ static th_status method_sections(th_str *out, const th_verb *v) {
         th_str_puts(out, "\n");
         literal(out, m.summary);
         th_str_puts(out, ".\n");
-        options(out, o, m.name, NULL);
+        if (m.about) paragraphs(out, m.about);
+        /* One with groups of its own shares only the common options with the others. */
+        options(out, o, m.groups ? NULL : m.name, m.groups ? TH_COMMON_OPTIONS : NULL);
         th_options_free(o);
     }
     return TH_OK;

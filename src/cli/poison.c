@@ -17,7 +17,7 @@ static const th_option options[] = {
 
 static bool method(int64_t i, th_cli_method *out) {
     const th_attack *a = th_attacks[i];
-    if (a) *out = (th_cli_method){a->name, a->summary, a->options};
+    if (a) *out = (th_cli_method){.name = a->name, .summary = a->summary, .options = a->options};
     return a != NULL;
 }
 

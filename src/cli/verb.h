@@ -12,18 +12,23 @@
 
 typedef struct th_cli th_cli;
 
-/* A method as the command sees it: the part of a defense's, an attack's or a trainer's row that help and parser need.
- */
-typedef struct {
-    const char *name, *summary;
-    const th_option *options; /* NULL: none */
-} th_cli_method;
-
 /* Rows under a heading in help; several verbs may share one. */
 typedef struct {
     const char *title; /* "Training" */
     const th_option *rows;
 } th_option_group;
+
+/* A method as the command sees it: the part of a defense's, an attack's or a trainer's row that help and parser need.
+ */
+typedef struct {
+    const char *name, *summary;
+    const th_option *options; /* NULL: none */
+    /* Where a method is of another kind than its verb's others, what stands in place of the verb's; NULL: the verb's.
+     */
+    const th_option_group *groups; /* NULL title at the end */
+    const char *about, *examples;
+    th_status (*run)(th_cli *cli);
+} th_cli_method;
 
 typedef struct {
     const char *name;
@@ -33,8 +38,9 @@ typedef struct {
     const char *examples; /* command lines, a newline between them */
     th_option_group groups[8];
     /* The i-th method into out; false past the last. NULL where the verb has no methods, else the word after the verb
-     * must name one. */
+     * must name one, unless the first stands for none. */
     bool (*method)(int64_t i, th_cli_method *out);
+    bool first_is_default;
     int least_args, most_args; /* −1: any number */
     bool hidden;               /* works, and is not shown */
     bool computes;             /* with all cores: see main.c */

@@ -36,8 +36,9 @@ void th_denoiser_free(th_denoiser *d);
 th_status th_denoiser_fill(const th_denoiser *d, th_plan *plan, const th_denoise_shape *shape, uint32_t step,
                            int64_t first, const float *weights);
 
-/* Latents of pictures: mean and log-variance from the VAE → scale · (mean + e^(½ logvar) ε), where ε is a function of
- * (seed, step, element). moments [n, h, w, 2c] → out [n, h, w, c]. NULL seed: the mean. */
+/* Latents of pictures: mean and log-variance from the VAE → scaling_factor · (mean + e^(½ logvar) ε − shift_factor),
+ * where ε is a function of (seed, step, element). moments [n, h, w, 2c] → out [n, h, w, c]. NULL seed: the mean. count:
+ * positions, n · h · w. */
 void th_latents_draw(const th_vae_config *c, const float *moments, int64_t count, const uint64_t *seed, uint32_t step,
                      uint64_t first, float *out);
 
