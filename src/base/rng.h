@@ -20,6 +20,10 @@ typedef enum {
     TH_RNG_NOISE,
     TH_RNG_BOOTSTRAP,
     TH_RNG_TEST,
+    TH_RNG_LATENT,   /* of a picture, within what its autoencoder allows */
+    TH_RNG_TIME,     /* of a denoising step */
+    TH_RNG_CAPTION,  /* whether a caption is dropped */
+    TH_RNG_SAMPLING, /* noise that a sampler adds on its way */
 } th_rng_purpose;
 
 /* Four 32-bit words for one element. */

@@ -12,7 +12,7 @@ void th_latents_draw(const th_vae_config *c, const float *moments, int64_t count
         for (int64_t k = 0; k < d; k++) {
             float z = mean[k];
             if (seed) {
-                th_rng_block b = th_philox(*seed, TH_RNG_NOISE, step, first + (uint64_t)(d * i + k));
+                th_rng_block b = th_philox(*seed, TH_RNG_LATENT, step, first + (uint64_t)(d * i + k));
                 /* diffusers clamps the logarithm to [−30, 20] */
                 z += expf(0.5f * fminf(fmaxf(logvar[k], -30.0f), 20.0f)) * th_normal_f32(b.word[0], b.word[1]);
             }
