@@ -14,7 +14,8 @@
  * - fashion-scenes?split=train&side=48&seed=7&count=20000&garments=1-3&offset=0&single=1&nouns=0.6-0.15&data=DIR:
  *   scenes of data/scenes.h. split: train, validation, test. single: one garment each, with its class as label. count:
  *   as many as the split has garments. offset: the number of the first scene; different ranges share no scene. nouns:
- *   the share of captions that only name garments, one number or two between which it falls in training.
+ *   the share of captions that only name garments, one number or two between which it falls in training. class: scenes
+ *   of one garment of this class, by its noun. subject=N: every scene shows one and the same garment, alone.
  *
  * A picture has a number among those chosen, and so has a sample, which is a picture with one of its captions. */
 #ifndef TH_DATA_DATASET_H

@@ -92,6 +92,17 @@ static th_status set_single(th_scene_spec *s, const char *value) {
     return TH_OK;
 }
 
+static th_status set_class(th_scene_spec *s, const char *value) {
+    for (int i = 0; i < th_scene_word_count; i++)
+        if (th_scene_words[i].kind == TH_WORD_GARMENT && !strcmp(th_scene_words[i].text, value))
+            return s->params.garment = th_scene_words[i].value, TH_OK;
+    return fail_value("class", value, "a garment such as bag, dress or trousers");
+}
+
+static th_status set_subject(th_scene_spec *s, const char *value) {
+    return read_number("subject", value, 0, INT32_MAX, &s->params.subject);
+}
+
 static th_status set_data(th_scene_spec *s, const char *value) {
     if (!*value) return fail_value("data", value, "a folder");
     memcpy(s->data_dir, value, strlen(value) + 1); /* the whole spec is below TH_PATH_MAX */
@@ -101,9 +112,9 @@ static th_status set_data(th_scene_spec *s, const char *value) {
 static const struct {
     const char *name;
     th_status (*set)(th_scene_spec *s, const char *value);
-} options[] = {{"split", set_split},   {"side", set_side},         {"seed", set_seed},
-               {"count", set_count},   {"garments", set_garments}, {"offset", set_offset},
-               {"single", set_single}, {"nouns", set_nouns},       {"data", set_data}};
+} options[] = {{"split", set_split},       {"side", set_side},       {"seed", set_seed},     {"count", set_count},
+               {"garments", set_garments}, {"offset", set_offset},   {"single", set_single}, {"nouns", set_nouns},
+               {"class", set_class},       {"subject", set_subject}, {"data", set_data}};
 enum { OPTION_COUNT = sizeof options / sizeof *options };
 
 static th_status fail_option(const char *name) {
@@ -115,7 +126,7 @@ static th_status fail_option(const char *name) {
         return th_fail(TH_E_USAGE, TH_SCENES_NAME ": there is no '%s'; did you mean '%s'?", shown, near.best);
     return th_fail(TH_E_USAGE,
                    TH_SCENES_NAME ": there is no '%s' (there are: split, side, seed, count, garments, offset, single, "
-                                  "nouns, data)",
+                                  "nouns, class, subject, data)",
                    shown);
 }
 

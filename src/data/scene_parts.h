@@ -39,6 +39,7 @@ typedef struct {
 typedef struct {
     int side, count;
     bool catalogue; /* garments are shown for recognition: not small, not lying, without a pattern */
+    bool subject;   /* one garment that must be recognised again: not small */
     th_background background;
     th_rgb8 base;             /* of a plain or striped background */
     int direction;            /* of its stripes: 0 level, 1 upright, 2 diagonal */

@@ -31,6 +31,8 @@ void th_scenes_params_init(th_scenes_params *p) {
         .side = 48,
         .garments_min = 1,
         .garments_max = TH_SCENE_GARMENTS_MAX,
+        .garment = -1,
+        .subject = -1,
         .noun_first = 0.6f,
         .noun_last = 0.15f,
         .noun_until = 0.3f,
@@ -46,6 +48,11 @@ static th_status check(const th_scenes_params *p) {
                        p->garments_max, TH_SCENE_GARMENTS_MAX);
     if (p->split != TH_SCENE_TRAIN && p->split != TH_SCENE_VALIDATION && p->split != TH_SCENE_TEST)
         return th_fail(TH_E_USAGE, "fashion scenes: there is no split %d", (int)p->split);
+    if (p->garment < -1 || p->garment >= TH_GARMENT_COUNT || p->subject < -1)
+        return th_fail(TH_E_USAGE, "fashion scenes: class %d, subject %lld, there are none", p->garment,
+                       (long long)p->subject);
+    if (p->one_garment_each && (p->garment >= 0 || p->subject >= 0))
+        return th_fail(TH_E_USAGE, "fashion scenes: single takes all garments in turn, so no class or subject");
     if (!(p->noun_first >= 0 && p->noun_first <= 1 && p->noun_last >= 0 && p->noun_last <= 1))
         return th_fail(TH_E_USAGE, "fashion scenes: the share of noun captions must be between 0 and 1");
     return TH_OK;
@@ -147,6 +154,14 @@ float th_scenes_noun_share(const th_scenes *s, float progress) {
     return s->p.noun_first + (s->p.noun_last - s->p.noun_first) * (progress > 0 ? progress : 0) / s->p.noun_until;
 }
 
+/* What keeps the random numbers of splits, of the two ways to draw, of captions (use 1 + variant) and of subjects
+ * apart.
+ */
+enum { SUBJECTS = 0x0fffffff };
+static uint32_t stream(const th_scenes *s, uint32_t use) {
+    return (uint32_t)s->p.split | (uint32_t)s->p.one_garment_each << 2 | use << 3;
+}
+
 #define ONE(colour) (1u << TH_COLOUR_##colour)
 
 static const th_rgb8 garment_colours[TH_COLOUR_COUNT] = {
@@ -218,12 +233,26 @@ static th_colour choose_colour(th_rng *r, uint32_t allowed) {
 }
 
 static void choose_garment(const th_scenes *s, th_rng *r, uint32_t colours, th_scene_garment *g) {
-    int c = (int)th_rng_below(r, TH_GARMENT_COUNT);
+    int c = s->p.garment < 0 ? (int)th_rng_below(r, TH_GARMENT_COUNT) : s->p.garment;
     int64_t n = s->class_first[c + 1] - s->class_first[c];
     g->image = s->of_class[s->class_first[c] + (int64_t)th_rng_below(r, (uint32_t)n)];
     g->garment = (th_garment)c;
     g->colour = choose_colour(r, colours);
     g->mirrored = th_scene_chance(r, 50);
+}
+
+/* What stays of a subject from scene to scene, in *g and *look. Its numbers are its own: neither the seed of the scenes
+ * nor their index enters. */
+static void find_subject(const th_scenes *s, th_scene_garment *g, th_scene_sprite *look) {
+    th_rng r = th_rng_at(0, TH_RNG_SCENE, stream(s, SUBJECTS), (uint64_t)s->p.subject);
+    uint32_t all = (1u << TH_COLOUR_COUNT) - 1;
+    choose_garment(s, &r, all & ~ONE(GREY), g);
+    th_colour second = choose_colour(&r, all & ~ONE(GREY) & ~(1u << g->colour));
+    g->pattern = th_scene_chance(&r, 50) ? TH_PATTERN_STRIPED : TH_PATTERN_DOTTED;
+    look->colour = garment_colours[g->colour], look->second = garment_colours[second];
+    look->pattern = g->pattern;
+    look->across = th_scene_chance(&r, 50);
+    look->phase_x = th_scene_draw(&r, 0, 4095), look->phase_y = th_scene_draw(&r, 0, 4095);
 }
 
 /* Makes b another garment of a's class and colour, so that "two black bags" is true. */
@@ -403,7 +432,7 @@ static bool try_layout(th_rng *r, th_scene_info *info, th_scene_drawing *d, bool
         g->row = i >= rows[0];
         g->size = choose_size(r, info->count);
         g->pose = choose_pose(r, g->garment, g->row, dark, info->count);
-        if (d->catalogue && g->size == TH_SIZE_SMALL) g->size = TH_SIZE_MEDIUM;
+        if ((d->catalogue || d->subject) && g->size == TH_SIZE_SMALL) g->size = TH_SIZE_MEDIUM;
         if (d->catalogue && g->pose == TH_POSE_LIES) g->pose = TH_POSE_NONE;
         if (plain) g->size = TH_SIZE_SMALL, g->pose = TH_POSE_NONE;
         if (i && twins(g - 1, g)) g->size = (g - 1)->size; /* so that "two small bags" can be said of both */
@@ -415,13 +444,15 @@ static bool try_layout(th_rng *r, th_scene_info *info, th_scene_drawing *d, bool
     return place(r, info, d, rows, plain) && is_clear(info, rows);
 }
 
+static bool is_alone(const th_scenes *s) { return s->p.one_garment_each || s->p.garment >= 0 || s->p.subject >= 0; }
+
 static int choose_count(const th_scenes *s, th_rng *r) {
     static const int weights[TH_SCENE_GARMENTS_MAX] = {45, 40, 15};
     int low = s->p.garments_min, high = s->p.garments_max, sum = 0;
     for (int n = low; n <= high; n++) sum += weights[n - 1];
     int at = (int)th_rng_below(r, (uint32_t)sum), count = low;
     while (at >= weights[count - 1]) at -= weights[count++ - 1];
-    return s->p.one_garment_each ? 1 : count;
+    return is_alone(s) ? 1 : count;
 }
 
 /* Two thirds of the way from a to b. */
@@ -442,12 +473,27 @@ static void finish_sprite(th_rng *r, th_scene_garment *g, th_scene_sprite *s, bo
     s->mirrored = g->mirrored;
 }
 
+/* The subject's own colours and pattern. */
+static void wear(th_scene_sprite *s, th_scene_garment *g, const th_scene_sprite *look) {
+    s->colour = look->colour, s->second = look->second;
+    s->pattern = g->pattern = look->pattern;
+    s->across = look->across, s->phase_x = look->phase_x, s->phase_y = look->phase_y;
+}
+
 static void compose(const th_scenes *s, th_rng *r, th_scene_info *info, th_scene_drawing *d) {
     d->side = info->side = s->p.side;
     d->catalogue = s->p.one_garment_each;
     d->count = info->count = choose_count(s, r);
+    d->subject = s->p.subject >= 0;
+    th_scene_garment own = {0};
+    th_scene_sprite look = {0};
+    if (d->subject) find_subject(s, &own, &look);
     uint32_t colours = choose_background(r, d, info);
+    while (d->subject && !(colours >> own.colour & 1)) colours = choose_background(r, d, info);
     choose_garments(s, r, colours, info);
+    if (d->subject)
+        info->garments[0].image = own.image, info->garments[0].garment = own.garment,
+        info->garments[0].colour = own.colour;
     for (int i = 0; i < info->count; i++)
         th_scene_cut_out(s->grey + (int64_t)info->garments[i].image * PIXELS, info->garments[i].garment,
                          &d->sprites[i].cut);
@@ -456,6 +502,7 @@ static void compose(const th_scenes *s, th_rng *r, th_scene_info *info, th_scene
     for (int i = 0; i < info->count; i++) {
         th_scene_garment *g = &info->garments[i];
         finish_sprite(r, g, &d->sprites[i], d->catalogue);
+        if (d->subject) wear(&d->sprites[i], g, &look);
         if (i && twins(g - 1, g)) {
             g->pattern = (g - 1)->pattern;
             d->sprites[i].pattern = g->pattern, d->sprites[i].across = d->sprites[i - 1].across;
@@ -465,11 +512,6 @@ static void compose(const th_scenes *s, th_rng *r, th_scene_info *info, th_scene
     d->gain = th_scene_draw(r, 236, 270);
     d->slope_x = th_scene_draw(r, -22, 22), d->slope_y = th_scene_draw(r, -22, 22);
     d->noise = th_scene_draw(r, 8, 56);
-}
-
-/* What keeps the random numbers of splits, of the two ways to draw, and of captions apart. */
-static uint32_t stream(const th_scenes *s, uint32_t use) {
-    return (uint32_t)s->p.split | (uint32_t)s->p.one_garment_each << 2 | use << 3;
 }
 
 void th_scenes_render(const th_scenes *s, uint64_t index, uint8_t *rgb, th_scene_info *info, char *caption) {

@@ -110,6 +110,11 @@ typedef struct {
     /* For zero-shot classification: scene i shows garment i modulo the split's count, alone, as a catalogue would: not
      * small, not lying, without a pattern. */
     bool one_garment_each;
+    int garment; /* scenes of one class show it alone: a th_garment; −1, the default: all */
+    /* One and the same garment in every scene, alone, as somebody's own would be photographed: number `subject` of the
+     * split (of the class, where one is chosen), with a colour and a pattern in a second colour of its own.
+     * Backgrounds, poses, sizes but small, and light differ. −1, the default: none. */
+    int64_t subject;
     /* The share of short captions that name garments and nothing else: from noun_first at the start of training it
      * falls linearly to noun_last at the progress noun_until, and stays. Colours are learnt early and nouns late;
      * without such captions nouns sit on a plateau. */

@@ -144,6 +144,44 @@ static void one_garment_each_shows_every_test_garment_once(void **state) {
 }
 
 /* The real labels of the first test garments, as published: ankle boot, pullover, trouser, trouser, shirt, … */
+static void a_subject_is_the_same_garment_everywhere(void **state) {
+    (void)state;
+    if (!th_path_exists(TH_SCENE_DATA_DIR "/train-images-idx3-ubyte.gz"))
+        skip_because("Debian's package dataset-fashion-mnist is not installed");
+    th_scenes_params p;
+    th_scenes_params_init(&p);
+    p.split = TH_SCENE_TEST, p.garment = TH_GARMENT_BAG, p.subject = 3;
+    th_scene_info first = {0}, other = {0};
+    unsigned backgrounds = 0;
+    for (uint64_t seed = 0; seed < 2; seed++) {
+        th_scenes *s;
+        p.seed = seed;
+        assert_ok(th_scenes_open(&p, &s));
+        for (uint64_t i = 0; i < 100; i++) {
+            th_scene_info info;
+            char caption[TH_SCENE_CAPTION_MAX];
+            th_scenes_render(s, i, NULL, &info, caption);
+            const th_scene_garment *g = &info.garments[0], *f = &first.garments[0];
+            if (seed == 0 && i == 0) first = info;
+            assert_int_equal(info.count, 1);
+            assert_true(g->image == f->image && g->colour == f->colour && g->pattern == f->pattern);
+            assert_int_equal(g->garment, TH_GARMENT_BAG);
+            assert_int_not_equal(g->pattern, TH_PATTERN_NONE);
+            assert_int_not_equal(g->size, TH_SIZE_SMALL);
+            assert_true(info.background_colour != g->colour);
+            backgrounds |= 1u << info.background;
+        }
+        th_scenes_close(s);
+    }
+    assert_int_equal(backgrounds, (1u << TH_BACKGROUND_COUNT) - 1);
+    th_scenes *s;
+    p.subject = 4;
+    assert_ok(th_scenes_open(&p, &s));
+    th_scenes_render(s, 0, NULL, &other, NULL);
+    th_scenes_close(s);
+    assert_true(other.garments[0].image != first.garments[0].image);
+}
+
 static void labels_are_those_of_the_files(void **state) {
     (void)state;
     static const th_garment first[] = {TH_GARMENT_BOOT,   TH_GARMENT_PULLOVER, TH_GARMENT_TROUSERS, TH_GARMENT_TROUSERS,
@@ -587,6 +625,7 @@ int main(void) {
         cmocka_unit_test(description_and_caption_need_no_pixels),
         cmocka_unit_test(splits_share_no_garment),
         cmocka_unit_test(one_garment_each_shows_every_test_garment_once),
+        cmocka_unit_test(a_subject_is_the_same_garment_everywhere),
         cmocka_unit_test(labels_are_those_of_the_files),
         cmocka_unit_test(every_caption_is_true_and_grammatical),
         cmocka_unit_test(truth_check_sees_what_is_false),
