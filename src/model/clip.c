@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "graph/graph.h"
 #include "model/clip_files.h"
+#include "model/patches.h"
 
 void th_clip_config_init(th_clip_config *c) {
     *c = (th_clip_config){
@@ -164,31 +165,20 @@ th_status th_clip_randomize(th_clip *c, uint64_t seed) {
     return th_transformer_randomize(&c->vision, seed, &which);
 }
 
-/* [n, h, w, 3] → [n, patches, p · p · 3], patches row by row. */
-static th_tensor *cut_patches(th_graph *g, const th_clip_config *k, th_tensor *x) {
-    int64_t p = k->patch_size, grid = th_clip_grid(k), n = th_tensor_desc(x)->dim[0];
-    x = th_slice(g, th_slice(g, x, 1, 0, grid * p), 2, 0, grid * p);
-    x = th_reshape(g, x, TH_DESC(TH_F32, n, grid, p, grid, p * 3));
-    x = th_permute(g, x, (int[]){0, 1, 3, 2, 4});
-    return th_reshape(g, x, TH_DESC(TH_F32, n, grid * grid, p * p * 3));
-}
-
 th_tensor *th_clip_embed_images(th_graph *g, const th_clip *c, th_tensor *images) {
     const th_clip_config *k = &c->config;
     const th_desc *d = th_tensor_desc(images);
-    int64_t n = d->dim[0], width = k->vision.width;
     th_graph_push(g, "vision");
     char text[TH_DESC_TEXT];
     if (d->rank != 4 || d->dim[1] != k->image_size || d->dim[2] != k->image_size || d->dim[3] != 3)
         th_graph_fail(g, TH_E_SHAPE, "images %s, the model takes [n, %lld, %lld, 3]", th_desc_text(d, text),
                       (long long)k->image_size, (long long)k->image_size);
-    th_tensor *patches = th_linear(g, cut_patches(g, k, images), th_use(g, c->patch_embedding), NULL);
-    th_tensor *first = th_broadcast(g, th_use(g, c->class_embedding), TH_DESC(TH_F32, n, 1, width));
-    th_tensor *x = th_concat(g, 1, 2, (th_tensor *[]){first, patches});
-    x = th_norm_apply(g, &c->pre_norm, th_add(g, x, th_use(g, c->vision_positions)));
+    th_linear_layer embedding = {.weight = c->patch_embedding};
+    th_tensor *x = th_embed_patches(g, images, k->patch_size, &embedding);
+    x = th_place_patches(g, x, c->class_embedding, c->vision_positions);
+    x = th_norm_apply(g, &c->pre_norm, x);
     x = th_transformer_apply(g, &c->vision, x);
-    x = th_reshape(g, th_slice(g, x, 1, 0, 1), TH_DESC(TH_F32, n, width));
-    x = th_linear_apply(g, &c->visual_projection, th_norm_apply(g, &c->post_norm, x));
+    x = th_linear_apply(g, &c->visual_projection, th_norm_apply(g, &c->post_norm, th_class_token(g, x)));
     th_graph_precise(g, true);
     x = th_l2_normalize(g, x);
     th_graph_precise(g, false);
