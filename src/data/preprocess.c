@@ -27,10 +27,22 @@ void th_preprocess_params_init(th_preprocess_params *p, int32_t side) {
                                 .side = side};
 }
 
-/* A file and the object in it that is read: prefix is "" or ends in a dot. */
+void th_preprocess_params_init_vit(th_preprocess_params *p, int32_t side) {
+    th_preprocess_params_init(p, side);
+    p->center_crop = false;
+    p->resize_width = p->resize_height = p->shortest_side;
+    p->shortest_side = 0;
+    p->filter = TH_RESIZE_BILINEAR;
+    for (int i = 0; i < 3; i++) p->mean[i] = p->std[i] = 0.5;
+    p->alpha = TH_ALPHA_DROP;
+}
+
+/* A file and the object in it that is read: prefix is "" or ends in a dot. square: a number as the size is that of both
+ * sides, not of the shorter. */
 typedef struct {
     const th_json *json;
     const char *prefix;
+    bool square;
 } config;
 
 #define FIELD_MAX 80
@@ -78,12 +90,14 @@ static bool is_size(const json_t *v, int32_t *width, int32_t *height) {
            is_side(json_object_get(v, "width"), width);
 }
 
-/* As the crop's, but a single number, or {"shortest_edge"}, is that of the shorter side. */
+/* As the crop's, but {"shortest_edge"} and, unless `square`, a single number is that of the shorter side. */
 static th_status read_resize_size(const config *c, th_preprocess_params *p) {
     json_t *v;
     TH_TRY(find(c, "size", &v));
     if (!v) return TH_OK;
-    const json_t *shortest = json_is_object(v) && json_object_size(v) == 1 ? json_object_get(v, "shortest_edge") : v;
+    const json_t *shortest = json_is_object(v) && json_object_size(v) == 1 ? json_object_get(v, "shortest_edge")
+                             : c->square                                   ? NULL
+                                                                           : v;
     if (is_side(shortest, &p->shortest_side)) return TH_OK;
     p->shortest_side = 0;
     if (is_size(v, &p->resize_width, &p->resize_height)) return TH_OK;
@@ -187,26 +201,39 @@ static th_status check_side(const th_json *j, const th_preprocess_params *p) {
                    what, (int)width, (int)height, (int)p->side, (int)p->side);
 }
 
-static th_status read_json(const th_json *j, int32_t side, th_preprocess_params *out) {
-    th_preprocess_params_init(out, side);
-    if (th_json_has(j, "preprocess_cfg"))
-        TH_TRY(read_open_clip(&(config){j, "preprocess_cfg."}, out));
+static th_status read_json(const th_json *j, bool vit, int32_t side, th_preprocess_params *out) {
+    if (vit)
+        th_preprocess_params_init_vit(out, side);
     else
-        TH_TRY(read_transformers(&(config){j, th_json_has(j, "image_processor") ? "image_processor." : ""}, out));
+        th_preprocess_params_init(out, side);
+    if (th_json_has(j, "preprocess_cfg") && !vit)
+        TH_TRY(read_open_clip(&(config){j, "preprocess_cfg.", false}, out));
+    else
+        TH_TRY(read_transformers(&(config){j, th_json_has(j, "image_processor") ? "image_processor." : "", vit}, out));
     return check_side(j, out);
 }
 
-th_status th_preprocess_parse(const char *name, const char *text, size_t length, int32_t side,
-                              th_preprocess_params *out) {
+static th_status parse(const char *name, const char *text, size_t length, bool vit, int32_t side,
+                       th_preprocess_params *out) {
     th_json j;
     TH_TRY(th_json_parse(name, text, length, &j));
-    th_status s = read_json(&j, side, out);
+    th_status s = read_json(&j, vit, side, out);
     th_json_free(&j);
     return s;
 }
 
+th_status th_preprocess_parse(const char *name, const char *text, size_t length, int32_t side,
+                              th_preprocess_params *out) {
+    return parse(name, text, length, false, side, out);
+}
+
+th_status th_preprocess_parse_vit(const char *name, const char *text, size_t length, int32_t side,
+                                  th_preprocess_params *out) {
+    return parse(name, text, length, true, side, out);
+}
+
 /* Reads DIR/name where it is there and, with a member asked for, has that one. */
-static th_status try_file(const char *dir, const char *name, const char *member, int32_t side,
+static th_status try_file(const char *dir, const char *name, const char *member, bool vit, int32_t side,
                           th_preprocess_params *out, bool *found) {
     char path[TH_PATH_MAX];
     TH_TRY(th_path_join(path, dir, name));
@@ -215,7 +242,7 @@ static th_status try_file(const char *dir, const char *name, const char *member,
     th_json j;
     TH_TRY(th_json_load(path, FILE_MAX, &j));
     *found = !member || th_json_has(&j, member);
-    th_status s = *found ? read_json(&j, side, out) : TH_OK;
+    th_status s = *found ? read_json(&j, vit, side, out) : TH_OK;
     th_json_free(&j);
     return s;
 }
@@ -228,9 +255,16 @@ th_status th_preprocess_load(const char *dir, int32_t side, th_preprocess_params
                  {"open_clip_config.json", "preprocess_cfg"}};
     bool found = false;
     for (size_t i = 0; i < sizeof files / sizeof *files && !found; i++)
-        TH_TRY(try_file(dir, files[i].name, files[i].member, side, out, &found));
+        TH_TRY(try_file(dir, files[i].name, files[i].member, false, side, out, &found));
     if (!found) th_preprocess_params_init(out, side);
     return TH_OK;
+}
+
+th_status th_preprocess_load_vit(const char *dir, int32_t side, th_preprocess_params *out) {
+    bool found = false;
+    TH_TRY(try_file(dir, "preprocessor_config.json", NULL, true, side, out, &found));
+    if (found) return TH_OK;
+    return th_fail(TH_E_INPUT, "%s: has no preprocessor_config.json, which says how its pictures are normalised", dir);
 }
 
 static json_t *colour(const double v[3]) { return json_pack("[f, f, f]", v[0], v[1], v[2]); }

@@ -1,4 +1,4 @@
-/* From a picture to a CLIP model's input, as transformers' CLIPImageProcessor does it on its Pillow backend, to the
+/* From a picture to a CLIP model's or a ViT's input, as transformers' processors do it on their Pillow backend, to the
  * bit, or as OpenCLIP's transform for evaluation, within 1e-6: resized, cut to the middle, scaled and normalised. */
 #ifndef TH_DATA_PREPROCESS_H
 #define TH_DATA_PREPROCESS_H
@@ -20,6 +20,8 @@ typedef struct {
     int32_t side;           /* of the square that the model takes; other results are refused. 0: any size is right */
 } th_preprocess_params;
 
+/* transformers' ViT at this side: both sides by bilinear, mean and deviation 0.5, no transparency. */
+void th_preprocess_params_init_vit(th_preprocess_params *p, int32_t side);
 /* OpenAI's CLIP at this side: shortest side and square from the middle by bicubic, OpenAI's mean and deviation. */
 void th_preprocess_params_init(th_preprocess_params *p, int32_t side);
 
@@ -31,6 +33,12 @@ th_status th_preprocess_load(const char *dir, int32_t side, th_preprocess_params
 /* The same from the text of one of these files. */
 th_status th_preprocess_parse(const char *name, const char *text, size_t length, int32_t side,
                               th_preprocess_params *out);
+/* DIR/preprocessor_config.json of a ViT, as transformers' ViTImageProcessor reads it on its Pillow backend: its own
+ * defaults, and a number as the size is that of both sides. Published models differ in what they are normalised by, so
+ * a folder without the file is TH_E_INPUT. */
+th_status th_preprocess_load_vit(const char *dir, int32_t side, th_preprocess_params *out);
+th_status th_preprocess_parse_vit(const char *name, const char *text, size_t length, int32_t side,
+                                  th_preprocess_params *out);
 /* Writes preprocessor_config.json, whose path this is. crop_to_even and alpha have no field there. */
 th_status th_preprocess_write(const char *path, const th_preprocess_params *p);
 

@@ -56,7 +56,8 @@ static void load_file(const char *name, th_preprocess_params *p) {
     char path[TH_PATH_MAX];
     assert_ok(th_path_join(path, CONFIGS, name));
     char *text = slurp(path);
-    assert_ok(th_preprocess_parse(path, text, strlen(text), 0, p));
+    assert_ok(
+        (strncmp(name, "vit", 3) ? th_preprocess_parse : th_preprocess_parse_vit)(path, text, strlen(text), 0, p));
     th_free(text);
 }
 
@@ -118,9 +119,8 @@ static void run_line(const char *line, th_image *out, float **floats, char want[
     th_image_free(&in);
 }
 
-static void values_are_those_of_transformers(void **state) {
-    (void)state;
-    char *list = slurp(CONFIGS "expected.tsv"), *save, *line = strtok_r(list, "\n", &save);
+static void check_values(const char *path, int lines) {
+    char *list = slurp(path), *save, *line = strtok_r(list, "\n", &save);
     int checked = 0;
     for (; (line = strtok_r(NULL, "\n", &save)); checked++) {
         char want[TH_HASH_TEXT], got[TH_HASH_TEXT];
@@ -132,8 +132,25 @@ static void values_are_those_of_transformers(void **state) {
         th_free(floats);
         th_image_free(&out);
     }
-    assert_int_equal(checked, 9 * 15);
+    assert_int_equal(checked, lines);
     th_free(list);
+}
+
+static void values_are_those_of_transformers(void **state) {
+    (void)state;
+    check_values(CONFIGS "expected.tsv", 9 * 15);
+    check_values(CONFIGS "vit.tsv", 3 * 15);
+}
+
+static void vit_folder_must_say_how_pictures_are_normalised(void **state) {
+    (void)state;
+    th_preprocess_params p;
+    assert_fails(th_preprocess_load_vit(CONFIGS, 20, &p), TH_E_INPUT, "has no preprocessor_config.json");
+    const char *wrong = "{\"size\": 24}";
+    assert_fails(th_preprocess_parse_vit("c.json", wrong, strlen(wrong), 20, &p), TH_E_INPUT,
+                 "c.json: field 'size' makes pictures of 24 by 24 pixels, the model takes 20 by 20");
+    assert_ok(th_preprocess_parse_vit("c.json", wrong, strlen(wrong), 24, &p));
+    assert_true(p.resize_width == 24 && p.shortest_side == 0 && p.filter == TH_RESIZE_BILINEAR && !p.center_crop);
 }
 
 static void check_floats(const float *floats, size_t n, const char *line) {
@@ -356,6 +373,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_handled_as_transformers_does),
         cmocka_unit_test(values_are_those_of_transformers),
+        cmocka_unit_test(vit_folder_must_say_how_pictures_are_normalised),
         cmocka_unit_test(pictures_are_those_of_open_clip),
         cmocka_unit_test(odd_margins_are_cut_as_torchvision_cuts),
         cmocka_unit_test(absent_fields_are_those_of_clip_at_the_models_size),
