@@ -11,13 +11,23 @@
 
 typedef enum { TH_SD_UNET = 1, TH_SD_VAE = 2, TH_SD_TEXT = 4, TH_SD_ALL = 7 } th_sd_parts;
 
+/* A word that the tokenizer does not know: it stands for rows beside the text encoder's table, whose ids go on from
+ * `first`. */
+typedef struct {
+    char *text;
+    int32_t first;
+    int64_t rows;
+} th_sd_word;
+
 typedef struct {
     th_unet *unet;
     th_vae *vae;
     th_text_encoder *text;
     th_tokenizer *tokenizer;
     th_scheduler_config scheduler;
-    char *dir; /* where it came from; NULL for a new one */
+    char *dir;         /* where it came from; NULL for a new one */
+    th_sd_word *words; /* added by th_sd_add_words */
+    int64_t word_count;
 } th_sd;
 
 typedef struct {
@@ -51,5 +61,14 @@ th_status th_sd_weights_hash(const char *dir, char out[TH_HASH_TEXT]);
 /* Texts as the text encoder takes them: ids [n, context], cut and padded. *cut (may be NULL): how many had to be cut.
  */
 th_status th_sd_encode_texts(const th_sd *sd, const char *const *texts, int64_t n, int32_t *ids, int64_t *cut);
+
+/* One text, added words in it replaced by their rows' ids: ids [context], cut and padded; *count (may be NULL): ids
+ * before cutting, ends included. */
+th_status th_sd_encode_text(const th_sd *sd, th_tokenizer_work *w, const char *text, int32_t *ids, int64_t *count);
+/* Gives the model words, word i with rows[i] rows (th_text_encoder_add_tokens, so once for each model), and values from
+ * th_param_set of th_text_encoder_added. Words are found in texts wherever they stand, letters compared without case,
+ * as transformers finds added tokens. One that the tokenizer reads as a single token already is TH_E_INPUT. */
+th_status th_sd_add_words(th_sd *sd, const char *const *words, const int64_t *rows, int64_t n);
+void th_sd_free_words(th_sd *sd); /* part of th_sd_free */
 
 #endif
