@@ -80,7 +80,7 @@ void th_params_free(th_params *ps);
 /* Adds one, or returns NULL when out of memory or when the name is taken (see th_error_message). Its values are not
  * allocated yet: th_params_allocate does that for all. */
 th_param *th_params_add(th_params *ps, const char *name, th_desc d);
-/* Adds those of another set, which keeps owning them and must live longer. */
+/* Adds those of another set, which keeps owning them and must live longer: all of them, or none. */
 th_status th_params_borrow(th_params *ps, const th_params *from);
 th_param *th_params_find(const th_params *ps, const char *name);
 int64_t th_params_count(const th_params *ps);
@@ -89,6 +89,9 @@ th_param *th_params_at(const th_params *ps, int64_t i);
 int64_t th_params_elements(const th_params *ps);
 /* Zeroed values for every parameter that has none yet. */
 th_status th_params_allocate(th_params *ps);
+/* Drops values, gradients and copies of those that the set owns, and their memory with them; plans that use them must
+ * be gone. They can be allocated or set again. */
+void th_params_release(th_params *ps);
 
 const char *th_param_name(const th_param *p);
 const th_desc *th_param_desc(const th_param *p);

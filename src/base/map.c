@@ -65,10 +65,13 @@ static bool grow(th_map *m) {
 }
 
 th_status th_map_set(th_map *m, const char *key, size_t length, int64_t value) {
-    if (m->count * 8 >= m->capacity * 5 && !grow(m)) return th_fail_memory();
     uint64_t hash = hash_of(key, length);
     slot *s = find(m->slots, m->capacity, key, length, hash);
     if (!s->key) {
+        if (m->count * 8 >= m->capacity * 5) {
+            if (!grow(m)) return th_fail_memory();
+            s = find(m->slots, m->capacity, key, length, hash);
+        }
         char *copy = th_arena_alloc(m->keys, length + 1, 1);
         if (!copy) return th_fail_memory();
         if (length) memcpy(copy, key, length);

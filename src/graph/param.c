@@ -6,8 +6,13 @@
 #include "base/half.h"
 #include "base/map.h"
 
+typedef struct {
+    th_param *param;
+    bool borrowed; /* another set owns it */
+} member;
+
 struct th_params {
-    th_param **items;
+    member *items;
     int64_t count, capacity;
     th_map *names;
 };
@@ -27,51 +32,85 @@ static size_t pack_bytes(const th_param *p, const th_pack *k) {
     return (size_t)n * th_dtype_bytes(k->dtype);
 }
 
-static void param_free(th_param *p) {
+/* Back to a parameter without values, of which no plan knows. */
+static void param_drop(th_param *p) {
     th_free_big(p->value, value_bytes(p));
     th_free_big(p->grad, value_bytes(p));
     for (int i = 0; i < p->n_packs; i++) th_free_big(p->packs[i].data, pack_bytes(p, &p->packs[i]));
+    *p = (th_param){.name = p->name, .desc = p->desc, .trainable = p->trainable};
+}
+
+static void param_free(th_param *p) {
+    param_drop(p);
     th_free(p->name);
     th_free(p);
 }
 
 void th_params_free(th_params *ps) {
     if (!ps) return;
-    for (int64_t i = 0; i < ps->count; i++) param_free(ps->items[i]);
+    for (int64_t i = 0; i < ps->count; i++)
+        if (!ps->items[i].borrowed) param_free(ps->items[i].param);
     th_free(ps->items);
     th_map_free(ps->names);
     th_free(ps);
 }
 
+/* Under a name that is free. */
+static th_status append(th_params *ps, th_param *p, bool borrowed) {
+    if (!th_grow(ps->items, ps->count, ps->capacity)) return th_fail_memory();
+    TH_TRY(th_map_set(ps->names, p->name, strlen(p->name), ps->count));
+    ps->items[ps->count++] = (member){p, borrowed};
+    return TH_OK;
+}
+
+static th_status want_free(const th_params *ps, const char *name) {
+    if (th_map_get(ps->names, name, strlen(name), -1) < 0) return TH_OK;
+    return th_fail(TH_E_BUG, "two parameters named '%s'", name);
+}
+
 th_param *th_params_add(th_params *ps, const char *name, th_desc d) {
-    if (th_map_get(ps->names, name, strlen(name), -1) >= 0)
-        return th_fail(TH_E_BUG, "two parameters named '%s'", name), NULL;
+    if (want_free(ps, name) != TH_OK) return NULL;
     th_param *p = th_alloc(1, sizeof *p);
     if (!p) return th_fail_memory(), NULL;
     *p = (th_param){.name = th_strdup(name), .desc = d, .trainable = true};
-    if (!p->name || !th_grow(ps->items, ps->count, ps->capacity) ||
-        th_map_set(ps->names, name, strlen(name), ps->count) != TH_OK)
-        return param_free(p), th_fail_memory(), NULL;
-    ps->items[ps->count++] = p;
+    if (!p->name || append(ps, p, false) != TH_OK) return param_free(p), th_fail_memory(), NULL;
     return p;
+}
+
+th_status th_params_borrow(th_params *ps, const th_params *from) {
+    for (int64_t i = 0; i < from->count; i++) TH_TRY(want_free(ps, from->items[i].param->name));
+    int64_t before = ps->count;
+    th_status s = TH_OK;
+    for (int64_t i = 0; i < from->count && s == TH_OK; i++) s = append(ps, from->items[i].param, true);
+    if (s == TH_OK) return TH_OK;
+    while (ps->count > before) { /* a name that is there is replaced without allocating */
+        const char *name = ps->items[--ps->count].param->name;
+        (void)th_map_set(ps->names, name, strlen(name), -1);
+    }
+    return s;
+}
+
+void th_params_release(th_params *ps) {
+    for (int64_t i = 0; i < ps->count; i++)
+        if (!ps->items[i].borrowed) param_drop(ps->items[i].param);
 }
 
 th_param *th_params_find(const th_params *ps, const char *name) {
     int64_t i = th_map_get(ps->names, name, strlen(name), -1);
-    return i < 0 ? NULL : ps->items[i];
+    return i < 0 ? NULL : ps->items[i].param;
 }
 
 int64_t th_params_count(const th_params *ps) { return ps->count; }
-th_param *th_params_at(const th_params *ps, int64_t i) { return ps->items[i]; }
+th_param *th_params_at(const th_params *ps, int64_t i) { return ps->items[i].param; }
 
 int64_t th_params_elements(const th_params *ps) {
     int64_t n = 0;
-    for (int64_t i = 0; i < ps->count; i++) n += th_desc_count(&ps->items[i]->desc);
+    for (int64_t i = 0; i < ps->count; i++) n += th_desc_count(&ps->items[i].param->desc);
     return n;
 }
 
 th_status th_params_allocate(th_params *ps) {
-    for (int64_t i = 0; i < ps->count; i++) TH_TRY(th_param_allocate(ps->items[i], false));
+    for (int64_t i = 0; i < ps->count; i++) TH_TRY(th_param_allocate(ps->items[i].param, false));
     return TH_OK;
 }
 
