@@ -19,6 +19,10 @@ const th_op *const th_op_table[] = {
     &th_op_fused,
     &th_op_gelu,
     &th_op_gelu_bwd,
+    &th_op_geglu,
+    &th_op_geglu_bwd,
+    &th_op_group_norm,
+    &th_op_group_norm_bwd,
     &th_op_layer_norm,
     &th_op_layer_norm_bwd,
     &th_op_log,
@@ -47,5 +51,7 @@ const th_op *const th_op_table[] = {
     &th_op_sum,
     &th_op_take_rows,
     &th_op_tanh,
+    &th_op_upsample2d,
+    &th_op_upsample2d_bwd,
     NULL,
 };

@@ -65,6 +65,14 @@ static th_tensor *b_layer_norm(th_graph *g, th_tensor **x) { return th_layer_nor
 static th_tensor *b_pre_norm(th_graph *g, th_tensor **x) { /* a residual around a norm, as in a transformer */
     return th_add(g, x[0], th_gelu(g, th_layer_norm(g, x[0], x[1], x[2], 1e-5f)));
 }
+static th_tensor *b_group_norm(th_graph *g, th_tensor **x) {
+    return th_group_norm(g, x[0], x[1], x[2], 3, 1e-5f, false);
+}
+static th_tensor *b_group_norm_silu(th_graph *g, th_tensor **x) {
+    return th_group_norm(g, x[0], x[1], x[2], 2, 1e-6f, true);
+}
+static th_tensor *b_geglu(th_graph *g, th_tensor **x) { return th_geglu(g, x[0]); }
+static th_tensor *b_upsample2d(th_graph *g, th_tensor **x) { return th_upsample2d(g, x[0], 2); }
 static th_tensor *b_l2(th_graph *g, th_tensor **x) { return th_l2_normalize(g, x[0]); }
 static th_tensor *b_ce(th_graph *g, th_tensor **x) { return th_softmax_cross_entropy(g, x[0], x[1]); }
 static th_tensor *b_take(th_graph *g, th_tensor **x) { return th_take_rows(g, x[0], x[1]); }
@@ -142,6 +150,11 @@ static int make_rows(row *r) {
     r[n++] = (row){"softmax", b_softmax, {D(5, 3, 77)}, 1, 0, -3, 3, 0, false};
     r[n++] = (row){"layer_norm", b_layer_norm, {D(4, 5, 70), D(70), D(70)}, 3, 0, -1, 1, 0, false};
     r[n++] = (row){"pre-norm block", b_pre_norm, {D(4, 5, 70), D(70), D(70)}, 3, 0, -1, 1, 0, false};
+    r[n++] = (row){"group_norm", b_group_norm, {D(5, 4, 3, 24), D(24), D(24)}, 3, 0, -1, 1, 0, false};
+    r[n++] = (row){"group_norm, shared", b_group_norm, {D(1, 70, 12), D(12), D(12)}, 3, 0, 4, 6, 3e-6, false};
+    r[n++] = (row){"group_norm, silu", b_group_norm_silu, {D(2, 3, 5, 34), D(34), D(34)}, 3, 0, -1, 1, 0, false};
+    r[n++] = (row){"geglu", b_geglu, {D(3, 5, 66)}, 1, 0, -3, 3, 0, false};
+    r[n++] = (row){"upsample2d", b_upsample2d, {D(2, 3, 2, 19)}, 1, 0, -1, 1, 0, false};
     r[n++] = (row){"l2_normalize", b_l2, {D(9, 50)}, 1, 0, -1, 1, 0, false};
     r[n++] = (row){"softmax_cross_entropy", b_ce, {D(9, 13), I(9)}, 2, 13, -3, 3, 0, false};
     r[n++] = (row){"take_rows", b_take, {D(6, 70), I(4, 3)}, 2, 6, -1, 1, 0, false};
