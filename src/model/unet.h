@@ -49,6 +49,10 @@ int64_t th_unet_multiple(const th_unet_config *c);
  * out]. */
 th_tensor *th_unet_apply(th_graph *g, const th_unet *u, th_tensor *x, th_tensor *times, th_tensor *states);
 
+/* Whether graphs recorded from now on pass no gradient to the keys and values of a text's first token, as custom
+ * diffusion trains (Kumari et al. 2023). */
+void th_unet_hold_first_token(th_unet *u, bool hold);
+
 /* Low-rank additions (Hu et al. 2022) to the projections of every attention: y = W x + alpha / rank · B A x, A random
  * and B zero to begin with. They are parameters of a set of their own, with the names that diffusers gives them
  * ("down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight"). Once for each model. */

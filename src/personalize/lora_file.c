@@ -16,7 +16,7 @@
 
 /* ---- writing */
 
-static th_status dtype_named(const char *name, th_st_dtype *out) {
+th_status th_weights_dtype(const char *name, th_st_dtype *out) {
     if (!strcmp(name, "f32")) return *out = TH_ST_F32, TH_OK;
     if (!strcmp(name, "f16")) return *out = TH_ST_F16, TH_OK;
     if (!strcmp(name, "bf16")) return *out = TH_ST_BF16, TH_OK;
@@ -61,7 +61,7 @@ th_status th_lora_save(const th_unet *u, float alpha, const char *dir, const cha
     th_safetensors_writer *w = NULL;
     const th_params *ps = th_unet_lora(u);
     if (!ps) return th_fail(TH_E_BUG, "the model has no low-rank additions");
-    TH_TRY(dtype_named(dtype, &type));
+    TH_TRY(th_weights_dtype(dtype, &type));
     TH_TRY(th_make_dirs(dir));
     TH_TRY(th_path_join(path, dir, TH_LORA_FILE));
     TH_TRY(th_safetensors_writer_new(path, 0, &w));

@@ -1,0 +1,222 @@
+/* Pictures cut, encoded, kept. */
+#include "personalize/moments.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/rng.h"
+#include "data/augment.h"
+#include "diffusion/encoder.h"
+#include "format/safetensors.h"
+
+#define KEY "key"
+#define MOST_ENTRIES 1000000
+
+void th_moments_free(th_moments *m) {
+    if (!m) return;
+    th_free_big(m->moments, (size_t)(m->entries * th_moments_size(m)) * sizeof *m->moments);
+    th_free(m->first);
+    *m = (th_moments){0};
+}
+
+/* Room for entries of this shape. */
+static th_status allocate(th_moments *m) {
+    int64_t size = th_moments_size(m);
+    if (m->entries > MOST_ENTRIES || size > (INT64_C(1) << 40) / (m->entries + 1))
+        return th_fail(TH_E_INPUT, "%lld pictures are too many to be kept in memory", (long long)m->entries);
+    m->moments = th_alloc_big((size_t)(m->entries * size) * sizeof *m->moments);
+    if (!m->first) m->first = th_alloc((size_t)m->pictures + 1, sizeof *m->first);
+    return m->moments && m->first ? TH_OK : th_fail_memory();
+}
+
+/* ---- views */
+
+typedef struct {
+    const th_view_params *p;
+    th_dataset_reader *reader;
+    th_resizer *resizer;
+    th_vae_encoder *encoder;
+    th_image whole, square;
+    float *pixels; /* [side, side, 3] in [−1, 1] */
+} bench;
+
+/* The size before cutting. */
+static void resized(const th_view_params *p, const th_image *im, int32_t *width, int32_t *height) {
+    *width = *height = (int32_t)p->side;
+    if (p->crop != TH_CROP_SQUASH) th_resize_shortest(im->width, im->height, (int32_t)p->side, width, height);
+}
+
+static int64_t count_views(const th_view_params *p, const th_image *im) {
+    int32_t width, height;
+    resized(p, im, &width, &height);
+    bool free = p->crop == TH_CROP_RANDOM && width != height;
+    if (free) return p->views;
+    return p->flip && p->views > 1 ? 2 : 1;
+}
+
+/* Where a square is cut out of a longer side. */
+static int32_t offset(const th_view_params *p, th_rng *r, int32_t side) {
+    int32_t spare = side - (int32_t)p->side;
+    return p->crop == TH_CROP_RANDOM ? (int32_t)th_rng_below(r, (uint32_t)spare + 1) : spare / 2;
+}
+
+/* b->whole → b->square. */
+static th_status cut(bench *b, int64_t picture, int64_t view) {
+    th_rng r = th_rng_at(b->p->seed, TH_RNG_AUGMENT, (uint32_t)view, (uint64_t)picture);
+    th_resize_params size;
+    int32_t width, height;
+    resized(b->p, &b->whole, &width, &height);
+    th_resize_params_init(&size, width, height);
+    size.filter = b->p->filter;
+    size.window.x = offset(b->p, &r, width);
+    size.window.y = offset(b->p, &r, height);
+    size.window.width = size.window.height = (int32_t)b->p->side;
+    TH_TRY(th_resize(b->resizer, &b->whole, &size, &b->square));
+    if (b->p->flip && view % 2) th_flip_horizontal(&b->square);
+    return TH_OK;
+}
+
+static th_status encode_view(bench *b, int64_t picture, int64_t view, float *moments) {
+    TH_TRY(cut(b, picture, view));
+    size_t n = th_image_bytes(&b->square);
+    for (size_t i = 0; i < n; i++) b->pixels[i] = (float)b->square.pixels[i] / 127.5f - 1.0f;
+    return th_vae_encoder_run(b->encoder, b->pixels, 1, moments);
+}
+
+static void close_bench(bench *b) {
+    th_dataset_reader_free(b->reader);
+    th_resizer_free(b->resizer);
+    th_vae_encoder_free(b->encoder);
+    th_image_free(&b->whole);
+    th_image_free(&b->square);
+    th_free(b->pixels);
+}
+
+static th_status open_bench(const th_vae *vae, const th_view_params *p, bench *b) {
+    *b = (bench){.p = p};
+    TH_TRY(th_dataset_reader_new(NULL, &b->reader));
+    TH_TRY(th_resizer_new(&b->resizer));
+    TH_TRY(th_vae_encoder_new(vae, 1, p->side, p->side, p->threads, &b->encoder));
+    b->pixels = th_alloc((size_t)(p->side * p->side * 3), sizeof *b->pixels);
+    return b->pixels ? TH_OK : th_fail_memory();
+}
+
+/* ---- making */
+
+static th_status read_picture(bench *b, th_dataset *d, int64_t i) {
+    return th_dataset_read(d, b->reader, th_dataset_sample(d, i), &b->whole, NULL);
+}
+
+/* Sizes first: how many views there are of each. */
+static th_status count_all(bench *b, th_dataset *d, th_moments *m, const th_watch *w) {
+    if (!(m->first = th_alloc((size_t)m->pictures + 1, sizeof *m->first))) return th_fail_memory();
+    for (int64_t i = 0; i < m->pictures; i++) {
+        if (th_stopped(w)) return th_fail(TH_E_INTERRUPTED, "stopped");
+        TH_TRY(read_picture(b, d, i));
+        m->first[i + 1] = m->first[i] + count_views(b->p, &b->whole);
+    }
+    m->entries = m->first[m->pictures];
+    return TH_OK;
+}
+
+static th_status make(bench *b, th_dataset *d, th_moments *m, const th_watch *w) {
+    TH_TRY(count_all(b, d, m, w));
+    TH_TRY(allocate(m));
+    for (int64_t i = 0; i < m->pictures; i++) {
+        TH_TRY(read_picture(b, d, i));
+        for (int64_t v = 0, e = m->first[i]; e < m->first[i + 1]; v++, e++) {
+            if (th_stopped(w)) return th_fail(TH_E_INTERRUPTED, "stopped while pictures were encoded");
+            th_report(w, "pictures encoded", e, m->entries, NULL);
+            TH_TRY(encode_view(b, i, v, m->moments + e * th_moments_size(m)));
+        }
+    }
+    return TH_OK;
+}
+
+th_status th_moments_make(th_dataset *d, int64_t limit, const th_vae *vae, const th_view_params *p, const th_watch *w,
+                          th_moments *out) {
+    const th_vae_config *c = th_vae_get_config(vae);
+    int64_t n = th_dataset_images(d), factor = th_vae_factor(c);
+    bench b;
+    th_moments m = {.pictures = limit > 0 && limit < n ? limit : n};
+    m.height = m.width = p->side / factor;
+    m.channels = 2 * c->latent_channels;
+    th_status s = open_bench(vae, p, &b);
+    if (s == TH_OK) s = make(&b, d, &m, w);
+    close_bench(&b);
+    if (s != TH_OK) return th_moments_free(&m), s;
+    *out = m;
+    return TH_OK;
+}
+
+/* ---- files */
+
+th_status th_moments_save(const th_moments *m, const char *key, const char *path) {
+    th_safetensors_writer *w = NULL;
+    TH_TRY(th_safetensors_writer_new(path, 0, &w));
+    th_safetensors_note(w, KEY, key);
+    th_safetensors_declare(w, "moments", TH_ST_F32, 4, (const int64_t[]){m->entries, m->height, m->width, m->channels});
+    th_safetensors_declare(w, "first", TH_ST_I64, 1, (const int64_t[]){m->pictures + 1});
+    th_status s = th_safetensors_begin(w);
+    if (s != TH_OK) return th_safetensors_abort(w), s;
+    for (const th_st_tensor *t; (t = th_safetensors_next(w));) {
+        if (t->dtype == TH_ST_I64)
+            th_safetensors_add(w, m->first, (size_t)t->count * sizeof *m->first);
+        else
+            th_safetensors_add_f32(w, m->moments, t->count);
+    }
+    return th_safetensors_commit(w);
+}
+
+static th_status check_file(const th_safetensors *f, const char *path, const char *key, const th_moments *m,
+                            const th_st_tensor **moments, const th_st_tensor **first) {
+    char shape[TH_ST_SHAPE_TEXT];
+    const char *was = th_safetensors_metadata(f, KEY);
+    *moments = th_safetensors_find(f, "moments");
+    *first = th_safetensors_find(f, "first");
+    if (!*moments || !*first || (*moments)->rank != 4 || (*first)->rank != 1 || (*first)->dtype != TH_ST_I64)
+        return th_fail(TH_E_INPUT, "%s: is no file of encoded pictures (its tensors should be 'moments' and 'first')",
+                       path);
+    const int64_t *is = (*moments)->shape;
+    if (is[1] != m->height || is[2] != m->width || is[3] != m->channels)
+        return th_fail(TH_E_INPUT, "%s: tensor 'moments' is %s, the model at this size wants [n, %lld, %lld, %lld]",
+                       path, th_st_shape_text(shape, 4, is), (long long)m->height, (long long)m->width,
+                       (long long)m->channels);
+    if (key && (!was || strcmp(was, key)))
+        return th_fail(TH_E_INPUT, "%s: is of other pictures, cut in another way, or of another autoencoder", path);
+    return TH_OK;
+}
+
+/* Views of pictures are at least one each, and none is beyond the entries. */
+static th_status check_first(const th_moments *m, const char *path) {
+    bool good = m->first[0] == 0 && m->first[m->pictures] == m->entries;
+    for (int64_t i = 0; i < m->pictures && good; i++)
+        good = m->first[i + 1] > m->first[i] && m->first[i + 1] <= m->entries;
+    return good ? TH_OK : th_fail(TH_E_INPUT, "%s: tensor 'first' does not fit tensor 'moments'", path);
+}
+
+static th_status read_file(const th_safetensors *f, const char *path, const char *key, th_moments *m) {
+    const th_st_tensor *moments, *first;
+    TH_TRY(check_file(f, path, key, m, &moments, &first));
+    if (first->count < 2 || first->count > MOST_ENTRIES || moments->shape[0] < 1)
+        return th_fail(TH_E_INPUT, "%s: holds no picture", path);
+    m->pictures = first->count - 1;
+    m->entries = moments->shape[0];
+    TH_TRY(allocate(m));
+    TH_TRY(th_st_to_i64(first, 0, first->count, m->first));
+    TH_TRY(check_first(m, path));
+    return th_st_to_f32(moments, 0, moments->count, m->moments);
+}
+
+th_status th_moments_load(const char *path, const char *key, int64_t height, int64_t width, int64_t channels,
+                          th_moments *out) {
+    th_safetensors *f = NULL;
+    th_moments m = {.height = height, .width = width, .channels = channels};
+    TH_TRY(th_safetensors_open(path, NULL, &f));
+    th_status s = read_file(f, path, key, &m);
+    th_safetensors_close(f);
+    if (s != TH_OK) return th_moments_free(&m), s;
+    *out = m;
+    return TH_OK;
+}

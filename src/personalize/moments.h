@@ -1,0 +1,47 @@
+/* A few pictures as the autoencoder sees them: cut to the model's size in one or several ways, encoded once, kept in a
+ * file, so that training needs neither the pictures nor the autoencoder. */
+#ifndef TH_PERSONALIZE_MOMENTS_H
+#define TH_PERSONALIZE_MOMENTS_H
+
+#include "data/dataset.h"
+#include "data/resize.h"
+#include "model/vae.h"
+
+typedef enum {
+    TH_CROP_RANDOM, /* the shorter side is resized, and a square cut out at random */
+    TH_CROP_CENTER, /* the same from the middle */
+    TH_CROP_SQUASH, /* both sides are resized */
+} th_crop;
+
+typedef struct {
+    int64_t side; /* pixels of the square */
+    th_crop crop;
+    th_resize_filter filter;
+    bool flip;     /* half of the views are mirrored */
+    int64_t views; /* of a picture, where chance has a say in them; else it has one */
+    uint64_t seed;
+    int threads;
+} th_view_params;
+
+/* moments [entries, height, width, channels]: mean and logarithm of the variance side by side, in f32. The views of
+ * picture i are the entries from first[i] up to first[i + 1]. */
+typedef struct {
+    float *moments;
+    int64_t *first; /* [pictures + 1] */
+    int64_t pictures, entries, height, width, channels;
+} th_moments;
+
+/* Encodes the first `limit` pictures of the set (0: all). view v of picture i is a function of (seed, i, v). */
+th_status th_moments_make(th_dataset *d, int64_t limit, const th_vae *vae, const th_view_params *p, const th_watch *w,
+                          th_moments *out);
+void th_moments_free(th_moments *m); /* a zeroed one is allowed */
+/* Floats of one entry. */
+static inline int64_t th_moments_size(const th_moments *m) { return m->height * m->width * m->channels; }
+
+/* key: what names pictures, views and autoencoder. */
+th_status th_moments_save(const th_moments *m, const char *key, const char *path);
+/* A file of another shape, or with another key than this (NULL: any), is TH_E_INPUT. */
+th_status th_moments_load(const char *path, const char *key, int64_t height, int64_t width, int64_t channels,
+                          th_moments *out);
+
+#endif
