@@ -16,6 +16,8 @@
  *   as many as the split has garments. offset: the number of the first scene; different ranges share no scene. nouns:
  *   the share of captions that only name garments, one number or two between which it falls in training. class: scenes
  *   of one garment of this class, by its noun. subject=N: every scene shows one and the same garment, alone.
+ *   captions=full: longer captions tell garment, colour, size, pattern, pose and background; free, the default, leaves
+ *   out some of them.
  *
  * A picture has a number among those chosen, and so has a sample, which is a picture with one of its captions. */
 #ifndef TH_DATA_DATASET_H
@@ -32,7 +34,8 @@ typedef enum {
 } th_captions;
 
 typedef struct {
-    /* Of tables; NULL: the first that there is of image, filepath, file_name; caption, title, text; label. */
+    /* Of tables; NULL: the first that there is of image, filepath, file_name, file; caption, title, text, captions,
+     * prompt; label. */
     const char *image_column, *caption_column, *label_column;
     char separator;    /* of tables; 0: by the file's name */
     bool plain_quotes; /* in tables " is a character like others */

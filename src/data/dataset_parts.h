@@ -9,6 +9,7 @@
 #include "data/dataset.h"
 #include "format/idx.h"
 #include "format/json.h"
+#include "format/table.h"
 #include "format/tar.h"
 
 /* A picture of a set that is a list: of files or of places in shards. */
@@ -124,6 +125,8 @@ th_status th_dataset_make(const char *name, const th_dataset_params *p, const th
 
 /* Whether the table at path has a column of pictures, by its first line. */
 th_status th_dataset_is_table(const char *path, const th_dataset_params *p, bool *yes);
+/* The cells of a table that a set was made of, and its column of pictures. */
+th_status th_dataset_read_sheet(const char *path, const th_dataset_params *p, th_sheet *out, int *image);
 /* A table from memory, whose paths lie under the current folder; the name is for messages. */
 th_status th_dataset_parse_table(const char *name, const void *bytes, size_t n, const th_dataset_params *p,
                                  th_dataset **out);

@@ -8,8 +8,8 @@
 
 /* ---- columns */
 
-static const char *const image_names[] = {"image", "filepath", "file_name", NULL};
-static const char *const caption_names[] = {"caption", "title", "text", "captions", NULL};
+static const char *const image_names[] = {"image", "filepath", "file_name", "file", NULL};
+static const char *const caption_names[] = {"caption", "title", "text", "captions", "prompt", NULL};
 static const char *const label_names[] = {"label", NULL};
 
 /* The column called `wanted`, or the first of the known names where wanted is NULL; −1 if there is none. */
@@ -45,7 +45,7 @@ static th_status find_columns(const th_sheet *t, const th_dataset_params *p, col
     c->image = find_column(t, p->image_column, image_names);
     c->caption = find_column(t, p->caption_column, caption_names);
     c->label = find_column(t, p->label_column, label_names);
-    if (c->image < 0) return fail_wanted(t, p->image_column, "'image', 'filepath' or 'file_name'");
+    if (c->image < 0) return fail_wanted(t, p->image_column, "'image', 'filepath', 'file_name' or 'file'");
     if (c->label < 0 && p->label_column) return fail_wanted(t, p->label_column, NULL);
     if (c->caption < 0 && (p->caption_column || c->label < 0))
         return fail_wanted(t, p->caption_column, "'caption', 'title' or 'text'");
@@ -73,6 +73,16 @@ th_status th_dataset_is_table(const char *path, const th_dataset_params *p, bool
     }
     th_file_unmap(&m);
     return TH_OK;
+}
+
+th_status th_dataset_read_sheet(const char *path, const th_dataset_params *p, th_sheet *out, int *image) {
+    th_sheet_params how;
+    table_params(path, p, &how);
+    TH_TRY(th_sheet_read(path, &how, out));
+    *image = find_column(out, p->image_column, image_names);
+    if (*image >= 0) return TH_OK;
+    th_sheet_free(out);
+    return th_fail(TH_E_INPUT, "%s: the table was changed while it was read", path);
 }
 
 /* ---- rows */

@@ -133,7 +133,7 @@ static void missing_column_is_refused_with_those_there_are(void **state) {
     (void)state;
     put_text(ROOT "/train.tsv", "a\tb\n1\t2\n");
     open_fails(ROOT "/train.tsv", NULL, TH_E_INPUT,
-               "train.tsv: no column 'image', 'filepath' or 'file_name' (there are: a, b)");
+               "train.tsv: no column 'image', 'filepath', 'file_name' or 'file' (there are: a, b)");
     put_text(ROOT "/train.tsv", "image\tb\n1\t2\n");
     open_fails(ROOT "/train.tsv", NULL, TH_E_INPUT,
                "train.tsv: no column 'caption', 'title' or 'text' (there are: image, b)");
