@@ -86,6 +86,12 @@ static th_status set_nouns(th_scene_spec *s, const char *value) {
     return TH_OK;
 }
 
+static th_status set_captions(th_scene_spec *s, const char *value) {
+    if (strcmp(value, "full") != 0 && strcmp(value, "free") != 0) return fail_value("captions", value, "free or full");
+    s->params.full_captions = value[1] == 'u';
+    return TH_OK;
+}
+
 static th_status set_single(th_scene_spec *s, const char *value) {
     if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0) return fail_value("single", value, "0 or 1");
     s->params.one_garment_each = *value == '1';
@@ -112,9 +118,9 @@ static th_status set_data(th_scene_spec *s, const char *value) {
 static const struct {
     const char *name;
     th_status (*set)(th_scene_spec *s, const char *value);
-} options[] = {{"split", set_split},       {"side", set_side},       {"seed", set_seed},     {"count", set_count},
-               {"garments", set_garments}, {"offset", set_offset},   {"single", set_single}, {"nouns", set_nouns},
-               {"class", set_class},       {"subject", set_subject}, {"data", set_data}};
+} options[] = {{"split", set_split},       {"side", set_side},       {"seed", set_seed},         {"count", set_count},
+               {"garments", set_garments}, {"offset", set_offset},   {"single", set_single},     {"nouns", set_nouns},
+               {"class", set_class},       {"subject", set_subject}, {"captions", set_captions}, {"data", set_data}};
 enum { OPTION_COUNT = sizeof options / sizeof *options };
 
 static th_status fail_option(const char *name) {
@@ -126,7 +132,7 @@ static th_status fail_option(const char *name) {
         return th_fail(TH_E_USAGE, TH_SCENES_NAME ": there is no '%s'; did you mean '%s'?", shown, near.best);
     return th_fail(TH_E_USAGE,
                    TH_SCENES_NAME ": there is no '%s' (there are: split, side, seed, count, garments, offset, single, "
-                                  "nouns, class, subject, data)",
+                                  "nouns, class, subject, captions, data)",
                    shown);
 }
 

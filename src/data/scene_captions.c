@@ -1,5 +1,5 @@
 /* Captions of the fashion scenes: a small grammar whose every sentence is read off the scene's description, so that
- * what it says is so. It leaves things out at will, and never says more. */
+ * what it says is so. It leaves things out at will, or nothing where that is asked for, and never says more. */
 #include <stdio.h>
 #include <string.h>
 
@@ -175,6 +175,7 @@ typedef struct {
     char *text;
     size_t length;
     th_scene_info *info; /* which noun each garment got */
+    bool full;           /* nothing is left out */
 } writer;
 
 static void say(writer *w, const char *words) {
@@ -230,11 +231,12 @@ static int find_groups(const th_scene_info *info, th_rng *r, bool by_class, grou
     return n;
 }
 
-static void choose_adjectives(th_rng *r, const th_scene_garment *g, group *to) {
+static void choose_adjectives(th_rng *r, const th_scene_garment *g, bool full, group *to) {
     const char *pattern = g->pattern == TH_PATTERN_STRIPED ? "striped" : PICK(r, dotted_words);
     const char *size = g->size == TH_SIZE_SMALL ? PICK(r, small_words) : PICK(r, large_words);
     bool pattern_first = th_scene_chance(r, 50), with_colour = th_scene_chance(r, 85);
     bool with_pattern = th_scene_chance(r, 75), with_size = th_scene_chance(r, 55);
+    if (full) with_colour = with_pattern = with_size = true;
     if (g->pattern == TH_PATTERN_NONE || !with_pattern) pattern = "";
     if (g->size == TH_SIZE_MEDIUM || !with_size) size = "";
     const char *colour = with_colour ? colours[g->colour] : "";
@@ -293,7 +295,7 @@ static void say_background(writer *w, th_rng *r, const th_scene_info *info, th_p
     default: break;
     }
     const char *kind = info->background == TH_BACKGROUND_STRIPED ? "striped" : plain ? "plain" : "";
-    if (!with_colour && *kind) colour = "";
+    if (!with_colour && *kind && !w->full) colour = "";
     say(w, wall || aloft ? before : "on");
     say(w, article(*kind ? kind : colour));
     say(w, kind), say(w, colour), say(w, wall ? "wall" : "background");
@@ -362,7 +364,8 @@ static bool side_by_side(const th_scene_info *info, const group *g) {
 static void tell_one(writer *w, th_rng *r, const th_scene_info *info, const group *g) {
     bool posed = g->pose != TH_POSE_NONE, with_background = th_scene_chance(r, 60), beside = th_scene_chance(r, 60);
     bool pair = beside && side_by_side(info, g);
-    int form = (int)th_rng_below(r, 100);
+    int form = (int)th_rng_below(r, w->full ? 82 : 100); /* from 82 on the pose is left out */
+    if (w->full) with_background = true;
     if (form < 12) { /* the place first */
         say_background(w, r, info, posed ? g->pose : TH_POSE_NONE);
         say(w, posed ? "" : "there");
@@ -389,7 +392,7 @@ static void tell_one(writer *w, th_rng *r, const th_scene_info *info, const grou
 /* About two groups: "a red dress hangs to the left of two small bags on a grey background". */
 static void tell_two(writer *w, th_rng *r, const th_scene_info *info, const group *a, const group *b) {
     int form = (int)th_rng_below(r, 100);
-    bool with_background = th_scene_chance(r, 50);
+    bool with_background = th_scene_chance(r, 50) || w->full;
     th_relation relation = relation_of(info, a, b);
     th_pose said = TH_POSE_NONE;
     if (relation == TH_RELATION_NONE || form < 18) {
@@ -413,9 +416,9 @@ static void tell_two(writer *w, th_rng *r, const th_scene_info *info, const grou
 /* About three different garments: a list, the two of one row against the other, or the middle one of a row. */
 static void tell_three(writer *w, th_rng *r, const th_scene_info *info, const group *g) {
     int form = (int)th_rng_below(r, 100), first_row = 0;
-    bool with_background = th_scene_chance(r, 40), swap = th_scene_chance(r, 40);
+    bool with_background = th_scene_chance(r, 40) || w->full, swap = th_scene_chance(r, 40);
     for (int i = 0; i < 3; i++) first_row += info->garments[i].row == 0;
-    if (form < 20) {
+    if (form < 20 && !w->full) {
         int a = (int)th_rng_below(r, 2);
         tell_two(w, r, info, &g[swap ? a + 1 : a], &g[swap ? a : a + 1]);
         return;
@@ -437,8 +440,8 @@ static void tell_three(writer *w, th_rng *r, const th_scene_info *info, const gr
     if (with_background) say_background(w, r, info, TH_POSE_NONE);
 }
 
-void th_scene_tell(th_scene_info *info, th_rng *r, float noun_share, char caption[TH_SCENE_CAPTION_MAX]) {
-    writer w = {caption, 0, info};
+void th_scene_tell(th_scene_info *info, th_rng *r, float noun_share, bool full, char caption[TH_SCENE_CAPTION_MAX]) {
+    writer w = {caption, 0, info, full};
     caption[0] = '\0';
     for (int i = 0; i < info->count; i++) info->garments[i].noun = NULL;
     if (th_rng_f32(r) < noun_share) {
@@ -447,7 +450,7 @@ void th_scene_tell(th_scene_info *info, th_rng *r, float noun_share, char captio
     }
     group groups[TH_SCENE_GARMENTS_MAX];
     int n = find_groups(info, r, false, groups);
-    for (int k = 0; k < n; k++) choose_adjectives(r, &info->garments[groups[k].members[0]], &groups[k]);
+    for (int k = 0; k < n; k++) choose_adjectives(r, &info->garments[groups[k].members[0]], full, &groups[k]);
     bool swap = th_scene_chance(r, 50);
     if (n == 1)
         tell_one(&w, r, info, &groups[0]);

@@ -62,7 +62,7 @@ static inline int th_scene_draw(th_rng *r, int low, int high) {
 /* True in percent of 100 cases. */
 static inline bool th_scene_chance(th_rng *r, int percent) { return (int)th_rng_below(r, 100) < percent; }
 
-/* Writes the caption; r is the variant's own sequence. */
-void th_scene_tell(th_scene_info *info, th_rng *r, float noun_share, char caption[TH_SCENE_CAPTION_MAX]);
+/* Writes the caption; r is the variant's own sequence. full: a longer caption leaves nothing out. */
+void th_scene_tell(th_scene_info *info, th_rng *r, float noun_share, bool full, char caption[TH_SCENE_CAPTION_MAX]);
 
 #endif

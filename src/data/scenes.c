@@ -527,5 +527,5 @@ void th_scenes_render(const th_scenes *s, uint64_t index, uint8_t *rgb, th_scene
 void th_scenes_caption(const th_scenes *s, th_scene_info *info, uint32_t variant, float noun_share,
                        char caption[TH_SCENE_CAPTION_MAX]) {
     th_rng r = th_rng_at(s->p.seed, TH_RNG_SCENE, stream(s, 1 + variant), info->index);
-    th_scene_tell(info, &r, noun_share, caption);
+    th_scene_tell(info, &r, noun_share, s->p.full_captions, caption);
 }

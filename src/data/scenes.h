@@ -119,6 +119,9 @@ typedef struct {
      * falls linearly to noun_last at the progress noun_until, and stays. Colours are learnt early and nouns late;
      * without such captions nouns sit on a plateau. */
     float noun_first, noun_last, noun_until;
+    /* Longer captions leave nothing out: each garment's colour, size and pattern, its pose where only one is named, and
+     * the background. For models that draw what they are told. */
+    bool full_captions;
 } th_scenes_params;
 
 /* 48 pixels, one to three garments, noun share from 0.6 to 0.15 at 0.3, seed 0, training split. */

@@ -409,6 +409,46 @@ static void every_caption_is_true_and_grammatical(void **state) {
     th_scenes_close(s);
 }
 
+/* What a reader takes from the caption of a scene of one garment is all that there is to say. */
+static void check_complete(const char *caption, const th_scene_info *info) {
+    const th_scene_garment *g = &info->garments[0];
+    reading r;
+    read_caption(caption, &r);
+    bool size = g->size == TH_SIZE_MEDIUM || r.p[0].size == (int)g->size;
+    bool pattern = g->pattern == TH_PATTERN_NONE || r.p[0].pattern == (int)g->pattern;
+    bool pose = g->pose == TH_POSE_NONE || r.pose == (int)g->pose;
+    /* Grass is green by itself. */
+    bool colour = info->background_colour == TH_COLOUR_COUNT || info->background == TH_BACKGROUND_GRASS ||
+                  r.background_colour == (int)info->background_colour;
+    bool background = info->background == TH_BACKGROUND_PLAIN || r.background == (int)info->background;
+    if (r.p[0].colour != (int)g->colour || !size || !pattern || !pose || !background || !colour)
+        fail_msg("'%s' (scene %llu): leaves something out", caption, (unsigned long long)info->index);
+}
+
+static void full_captions_leave_nothing_out(void **state) {
+    (void)state;
+    if (!th_path_exists(TH_SCENE_DATA_DIR "/train-images-idx3-ubyte.gz"))
+        skip_because("Debian's package dataset-fashion-mnist is not installed");
+    th_scenes_params p;
+    th_scenes *s;
+    th_scenes_params_init(&p);
+    p.full_captions = true;
+    for (p.garments_max = 1; p.garments_max <= 3; p.garments_max++) {
+        p.garments_min = p.garments_max;
+        assert_ok(th_scenes_open(&p, &s));
+        for (uint64_t i = 0; i < 4000; i++) {
+            char caption[TH_SCENE_CAPTION_MAX];
+            th_scene_info info;
+            th_scenes_render(s, i, NULL, &info, NULL);
+            th_scenes_caption(s, &info, (uint32_t)i, 0, caption);
+            check_truth(caption, &info);
+            check_grammar(caption);
+            if (info.count == 1) check_complete(caption, &info);
+        }
+        th_scenes_close(s);
+    }
+}
+
 static void truth_check_sees_what_is_false(void **state) {
     (void)state;
     th_scene_info info = {
@@ -628,6 +668,7 @@ int main(void) {
         cmocka_unit_test(a_subject_is_the_same_garment_everywhere),
         cmocka_unit_test(labels_are_those_of_the_files),
         cmocka_unit_test(every_caption_is_true_and_grammatical),
+        cmocka_unit_test(full_captions_leave_nothing_out),
         cmocka_unit_test(truth_check_sees_what_is_false),
         cmocka_unit_test(short_captions_name_garments_only),
         cmocka_unit_test(noun_share_falls_and_stays),
