@@ -14,9 +14,12 @@ typedef struct th_plan th_plan;
 typedef struct {
     int threads;          /* 0: as many as the process may use */
     th_dtype compute;     /* TH_F32 or TH_BF16: operands of products and saved activations */
-    size_t memory_budget; /* bytes for tensors (tensor_bytes below); 0: no limit. Activations are computed again to fit
-                             it */
     bool no_fusion;       /* every operation on its own: for tests */
+    bool pack_on_use;     /* copies of parameters are made where they are read, even where there is room to keep them */
+    size_t memory_budget; /* bytes for all that th_plan_cost.bytes counts; 0: no limit */
+    /* The caller's own part of it: bytes for each element of a parameter that gets a gradient here, such as 8 for
+     * AdamW's moments, and bytes for anything else, such as batches or other models. */
+    size_t trained_bytes, other_bytes;
 } th_plan_params;
 void th_plan_params_init(th_plan_params *p);
 
@@ -24,13 +27,20 @@ void th_plan_params_init(th_plan_params *p);
 typedef struct {
     double flops;            /* of the recorded graph; recomputation is not counted */
     double recomputed_flops; /* on top, where the budget asked for it */
-    double moved_bytes;      /* read and written by all operations */
+    double moved_bytes;      /* read and written by all operations, and by making copies of parameters on use */
     size_t tensor_bytes;     /* the block for inputs, activations and outputs */
-    size_t scratch_bytes;
-    size_t param_bytes; /* values and packed copies */
+    size_t scratch_bytes;    /* with the copies that are made on use */
+    size_t param_bytes;      /* values and copies that are kept */
     size_t grad_bytes;
+    size_t trained_bytes; /* the caller's, for what gets gradients */
+    size_t bytes;         /* all of these and the caller's other_bytes: what a budget is held against */
     int64_t steps, fused; /* operations run; operations that were fused away */
 } th_plan_cost;
+
+/* Kernels want many parameters in blocks, or as bf16, while values are f32. To fit a budget, copies that do not pay for
+ * their memory are made where they are read instead of being kept; then activations are computed again; what is left
+ * goes to the copies that spare most. None of this changes a bit of the results. A parameter that is not trainable may
+ * lie in the blocks of its first reader, so set that before planning what only infers. */
 
 /* Plans a graph. Fails with the graph's own error, with TH_E_MEMORY and the number it needs when the budget cannot be
  * met, or with a kernel's error. The graph may be freed afterwards; the parameters must outlive the plan. */

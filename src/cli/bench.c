@@ -18,7 +18,7 @@ static const th_option options[] = {
     TH_OPT_CHOICE("dtype", "f32|bf16", "f32", "what products are computed in"),
     TH_OPT_INT("repeat", 3, "steps that are timed; the best counts", TH_AT_LEAST(1)),
     TH_OPT_INT("threads", 0, "threads; 0: all", TH_AT_LEAST(0)),
-    TH_OPT_SIZE("memory", 0, "budget for activations; 0: none"),
+    TH_OPT_SIZE("memory", 0, "budget for all of it; 0: none"),
     TH_OPT_BOOL("profile", false, "show the time of each kind of operation"),
     TH_OPT_END,
 };
@@ -67,8 +67,7 @@ static th_status make_step(th_cli *cli, work *w, const th_plan_params *params) {
     th_adamw_params_init(&adamw);
     TH_TRY(th_optimizer_new(th_clip_params(w->model), &adamw, NULL, &w->optimizer));
     th_plan_get_cost(w->step, &w->cost);
-    w->planned = w->cost.tensor_bytes + w->cost.scratch_bytes + w->cost.param_bytes + w->cost.grad_bytes +
-                 th_optimizer_bytes(w->optimizer);
+    w->planned = w->cost.bytes;
     return TH_OK;
 }
 
@@ -166,6 +165,7 @@ static th_status bench_step(th_cli *cli, work *w) {
     params.threads = (int)th_get_i64(cli->options, "threads");
     TH_TRY(peak_plan(&params, &w->peak));
     params.memory_budget = (size_t)th_get_i64(cli->options, "memory");
+    params.trained_bytes = TH_ADAMW_BYTES_EACH;
     TH_TRY(make_step(cli, w, &params));
     w->threads = th_plan_threads(w->step);
     TH_TRY(measure(cli, w));

@@ -27,9 +27,13 @@ th_params *th_params_new(void) {
 
 static size_t value_bytes(const th_param *p) { return (size_t)th_param_elements(p) * sizeof(float); }
 
+size_t th_param_copy_bytes(const th_param *p, th_dtype dtype, const th_layout *layout) {
+    int64_t n = layout->elements ? (int64_t)layout->elements : th_desc_count(&p->desc);
+    return (size_t)n * th_dtype_bytes(dtype);
+}
+
 static size_t pack_bytes(const th_param *p, const th_pack *k) {
-    int64_t n = k->layout.elements ? (int64_t)k->layout.elements : th_desc_count(&p->desc);
-    return (size_t)n * th_dtype_bytes(k->dtype);
+    return k->users ? th_param_copy_bytes(p, k->dtype, &k->layout) : 0;
 }
 
 /* Back to a parameter without values, of which no plan knows. */
@@ -128,17 +132,24 @@ int64_t th_param_elements(const th_param *p) {
     return p->home.elements ? (int64_t)p->home.elements : th_desc_count(&p->desc);
 }
 
+/* Elements that a thread copies at a time. */
+#define CHUNK ((int64_t)1 << 16)
+
 /* Row-major on both sides needs no layout's help. */
 static th_status move(const th_desc *d, const th_layout *from, th_dtype from_type, const void *src, const th_layout *to,
                       th_dtype to_type, void *dst) {
     if (from->move || to->move)
         return (from->move ? from : to)
             ->move(d, from->move ? from : NULL, from_type, src, to->move ? to : NULL, to_type, dst);
-    int64_t n = th_desc_count(d);
-    if (to_type == TH_BF16)
-        th_bf16_write(dst, src, n);
-    else
-        memcpy(dst, src, (size_t)n * sizeof(float));
+    int64_t n = th_desc_count(d), chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for schedule(static) if (chunks > 2)
+    for (int64_t k = 0; k < chunks; k++) {
+        int64_t at = k * CHUNK, count = n - at < CHUNK ? n - at : CHUNK;
+        if (to_type == TH_BF16)
+            th_bf16_write((uint16_t *)dst + at, (const float *)src + at, count);
+        else
+            memcpy((float *)dst + at, (const float *)src + at, (size_t)count * sizeof(float));
+    }
     return TH_OK;
 }
 
@@ -153,11 +164,11 @@ th_status th_param_allocate(th_param *p, bool with_grad) {
     bool fresh = false;
     for (int i = 0; i < p->n_packs; i++) {
         th_pack *k = &p->packs[i];
-        if (k->data) continue;
+        if (k->data || !k->users) continue;
         if (!(k->data = zeroed(pack_bytes(p, k)))) return th_fail_memory();
         fresh = true;
     }
-    return fresh ? th_param_refresh(p) : TH_OK;
+    return fresh ? th_param_refresh(p, -1) : TH_OK;
 }
 
 th_status th_param_settle(th_param *p, const th_layout *home) {
@@ -180,25 +191,51 @@ th_status th_param_settle(th_param *p, const th_layout *home) {
     return TH_OK;
 }
 
-th_status th_param_pack(th_param *p, th_dtype dtype, const th_layout *layout, int *pack) {
-    *pack = -1;
-    if (dtype == TH_F32 && th_layout_same(layout, &p->home)) return TH_OK;
+void th_param_join(th_param *p) { p->plans++; }
+
+void th_param_leave(th_param *p) {
+    if (--p->plans == 0) p->home_settled = false;
+}
+
+int th_param_find_pack(const th_param *p, th_dtype dtype, const th_layout *layout) {
+    if (dtype == TH_F32 && th_layout_same(layout, &p->home)) return -1;
     for (int i = 0; i < p->n_packs; i++)
-        if (p->packs[i].dtype == dtype && th_layout_same(&p->packs[i].layout, layout)) return *pack = i, TH_OK;
-    if (p->n_packs == TH_PARAM_MAX_PACKS)
+        if (p->packs[i].users && p->packs[i].dtype == dtype && th_layout_same(&p->packs[i].layout, layout)) return i;
+    return TH_PARAM_NO_PACK;
+}
+
+th_status th_param_pack(th_param *p, th_dtype dtype, const th_layout *layout, int *pack) {
+    *pack = th_param_find_pack(p, dtype, layout);
+    if (*pack == -1) return TH_OK;
+    if (*pack != TH_PARAM_NO_PACK) return p->packs[*pack].users++, TH_OK;
+    int i = 0;
+    while (i < p->n_packs && p->packs[i].users) i++;
+    if (i == TH_PARAM_MAX_PACKS)
         return th_fail(TH_E_BUG, "%s: more than %d layouts are wanted of one parameter", p->name, TH_PARAM_MAX_PACKS);
-    p->packs[p->n_packs] = (th_pack){dtype, *layout, NULL};
-    *pack = p->n_packs++;
+    p->packs[i] = (th_pack){dtype, *layout, NULL, 1};
+    if (i == p->n_packs) p->n_packs++;
+    *pack = i;
     return TH_OK;
+}
+
+void th_param_unpack(th_param *p, int pack) {
+    if (pack < 0 || --p->packs[pack].users) return;
+    th_pack *k = &p->packs[pack];
+    th_free_big(k->data, th_param_copy_bytes(p, k->dtype, &k->layout));
+    *k = (th_pack){0};
 }
 
 const void *th_param_data(const th_param *p, int pack) { return pack < 0 ? p->value : p->packs[pack].data; }
 
-th_status th_param_refresh(th_param *p) {
-    for (int i = 0; i < p->n_packs; i++)
-        if (p->packs[i].data)
-            TH_TRY(
-                move(&p->desc, &p->home, TH_F32, p->value, &p->packs[i].layout, p->packs[i].dtype, p->packs[i].data));
+th_status th_param_copy(const th_param *p, th_dtype dtype, const th_layout *layout, void *to) {
+    return move(&p->desc, &p->home, TH_F32, p->value, layout, dtype, to);
+}
+
+th_status th_param_refresh(th_param *p, int but) {
+    for (int i = 0; i < p->n_packs; i++) {
+        const th_pack *k = &p->packs[i];
+        if (i != but && k->data) TH_TRY(th_param_copy(p, k->dtype, &k->layout, k->data));
+    }
     return TH_OK;
 }
 
@@ -223,5 +260,5 @@ th_status th_param_get_grad(const th_param *p, float *values) {
 th_status th_param_set(th_param *p, const float *values) {
     TH_TRY(th_param_allocate(p, false));
     TH_TRY(move(&p->desc, &row_major, TH_F32, values, &p->home, TH_F32, p->value));
-    return th_param_refresh(p);
+    return th_param_refresh(p, -1);
 }

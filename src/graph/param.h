@@ -19,6 +19,7 @@ typedef struct {
     th_dtype dtype;
     th_layout layout;
     void *data;
+    int users; /* plans that read it; 0: the place is free */
 } th_pack;
 
 #define TH_PARAM_MAX_PACKS 6
@@ -29,9 +30,10 @@ struct th_param {
     th_layout home;
     bool home_settled; /* a plan chose it, others must adapt */
     bool trainable;
+    int plans;           /* that use it: when the last is gone, another may choose the home */
     float *value, *grad; /* home layout; NULL until allocated */
     th_pack packs[TH_PARAM_MAX_PACKS];
-    int n_packs;
+    int n_packs; /* places taken so far, free ones included */
 };
 
 bool th_layout_same(const th_layout *a, const th_layout *b);
@@ -39,12 +41,23 @@ bool th_layout_same(const th_layout *a, const th_layout *b);
 int64_t th_param_elements(const th_param *p);
 /* Moves the values to another home; the gradient buffer follows empty. */
 th_status th_param_settle(th_param *p, const th_layout *home);
-/* The number of the copy in this dtype and layout, which is made if it is not there; −1 stands for the values
- * themselves. */
+/* A plan uses the parameter from now on, or no longer. */
+void th_param_join(th_param *p);
+void th_param_leave(th_param *p);
+
+/* The number of the copy in this dtype and layout: −1 stands for the values themselves, TH_PARAM_NO_PACK for none. */
+int th_param_find_pack(const th_param *p, th_dtype dtype, const th_layout *layout);
+enum { TH_PARAM_NO_PACK = -2 };
+/* The same, where one that is not there is made; it has one user more. */
 th_status th_param_pack(th_param *p, th_dtype dtype, const th_layout *layout, int *pack);
+/* One user less; the last takes the copy with it. −1 is allowed. */
+void th_param_unpack(th_param *p, int pack);
 const void *th_param_data(const th_param *p, int pack);
-/* Brings the packed copies up to date with the values. */
-th_status th_param_refresh(th_param *p);
+/* Brings the packed copies up to date with the values, all but number `but` (−1: all). */
+th_status th_param_refresh(th_param *p, int but);
+/* The values in this dtype and layout into `to`, of th_param_copy_bytes; by all of OpenMP's threads. */
+th_status th_param_copy(const th_param *p, th_dtype dtype, const th_layout *layout, void *to);
+size_t th_param_copy_bytes(const th_param *p, th_dtype dtype, const th_layout *layout);
 th_status th_param_allocate(th_param *p, bool with_grad);
 /* Bytes of values and packs, and of the gradient if asked, allocated or not. */
 size_t th_param_bytes(const th_param *p, bool with_grad);

@@ -7,7 +7,7 @@
 #include "plan/plan.h"
 
 static char *bytes_of(const th_plan *p, const th_tensor *t) {
-    while (t->node->op->flags & TH_OP_VIEW) t = t->node->in[0];
+    t = th_root_of(t);
     if (t->node->op == &th_op_constant) return (char *)((const th_constant_attr *)t->node->attr)->values;
     if (p->holder[t->id] >= 0) return (char *)p->g->outputs[p->holder[t->id]].param->grad;
     return p->block + p->memory.places[p->memory.places[t->id].root].offset;
@@ -15,10 +15,17 @@ static char *bytes_of(const th_plan *p, const th_tensor *t) {
 
 /* Row-major, but for a gradient that lies in its parameter's blocks already. */
 static const char *output_bytes(const th_plan *p, int64_t i) {
-    const th_tensor *t = p->g->outputs[i].tensor;
-    while (t->node->op->flags & TH_OP_VIEW) t = t->node->in[0];
+    const th_tensor *t = th_root_of(p->g->outputs[i].tensor);
     if (t->node->op != &th_op_param) return bytes_of(p, t);
-    return th_param_data(((const th_param_attr *)t->node->attr)->param, p->output_packs[i]);
+    int64_t copy = p->output_copies[i];
+    return th_param_data(((const th_param_attr *)t->node->attr)->param, copy < 0 ? -1 : p->copies[copy].pack);
+}
+
+static const void *place_of_input(const th_plan *p, const th_binding *b) {
+    if (!b->param) return bytes_of(p, b->tensor);
+    if (b->copy < 0) return th_param_data(b->param, -1);
+    const th_copy *c = &p->copies[b->copy];
+    return c->kept ? th_param_data(b->param, c->pack) : p->scratch + b->offset;
 }
 
 th_status th_plan_allocate(th_plan *p) {
@@ -29,9 +36,7 @@ th_status th_plan_allocate(th_plan *p) {
     if (!p->scratch && !(p->scratch = th_alloc_big(p->cost.scratch_bytes))) return th_fail_memory();
     for (int64_t i = 0; i < p->n_steps; i++) {
         th_step *s = &p->steps[i];
-        for (int k = 0; k < s->node->n_in; k++)
-            s->in_data[k] =
-                s->in[k].param ? th_param_data(s->in[k].param, s->in[k].pack) : bytes_of(p, s->in[k].tensor);
+        for (int k = 0; k < s->node->n_in; k++) s->in_data[k] = place_of_input(p, &s->in[k]);
         for (int k = 0; k < s->node->n_out; k++) s->out_data[k] = bytes_of(p, &s->node->out[k]);
     }
     for (int64_t k = 0; k < p->g->n_nodes; k++)
@@ -66,6 +71,19 @@ const void *th_plan_output(const th_plan *p, const char *name) {
         if (!o->param && !strcmp(o->name, name)) return output_bytes(p, i);
     }
     return NULL;
+}
+
+/* The copies of parameters that this step makes on use. */
+static th_status pack(th_plan *p, const th_step *s) {
+    double begin = p->profiled ? th_seconds() : 0;
+    for (int k = 0; k < s->node->n_in; k++) {
+        const th_binding *b = &s->in[k];
+        if (b->copy < 0 || p->copies[b->copy].kept) continue;
+        const th_copy *c = &p->copies[b->copy];
+        TH_TRY(th_param_copy(c->param, c->dtype, c->layout, p->scratch + b->offset));
+    }
+    if (p->profiled) p->pack_seconds += th_seconds() - begin;
+    return TH_OK;
 }
 
 static th_status run_step(const th_plan *p, th_step *s, uint64_t seed, uint32_t step) {
@@ -114,31 +132,54 @@ static th_status copy_grads(th_plan *p) {
     return TH_OK;
 }
 
-th_status th_plan_run(th_plan *p, uint64_t seed, uint32_t step) {
-    TH_TRY(th_plan_allocate(p));
-    if (!p->profiled) {
-        for (int64_t i = 0; i < p->n_steps; i++) TH_TRY(run_step(p, &p->steps[i], seed, step));
-        return copy_grads(p);
-    }
-    double t = th_seconds();
+static th_status run_steps(th_plan *p, uint64_t seed, uint32_t step) {
+    double t = p->profiled ? th_seconds() : 0;
     for (int64_t i = 0; i < p->n_steps; i++) {
-        TH_TRY(run_step(p, &p->steps[i], seed, step));
+        th_step *s = &p->steps[i];
+        double packed = p->pack_seconds;
+        if (s->packs) TH_TRY(pack(p, s));
+        TH_TRY(run_step(p, s, seed, step));
+        if (!p->profiled) continue;
         double end = th_seconds();
-        p->steps[i].seconds += end - t;
+        s->seconds += end - t - (p->pack_seconds - packed);
         t = end;
     }
-    p->profiled_runs++;
+    p->profiled_runs += p->profiled;
     return copy_grads(p);
+}
+
+/* Copies are made by all of OpenMP's threads, kernels by the plan's. */
+th_status th_plan_run(th_plan *p, uint64_t seed, uint32_t step) {
+    TH_TRY(th_plan_allocate(p));
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(p->threads);
+    th_status s = run_steps(p, seed, step);
+    omp_set_num_threads(threads);
+    return s;
 }
 
 void th_plan_profile(th_plan *p, bool on) {
     p->profiled = on;
     p->profiled_runs = 0;
+    p->pack_seconds = 0;
     for (int64_t i = 0; i < p->n_steps; i++) p->steps[i].seconds = 0;
 }
 
+static void sort_rows(th_profile_row *rows, int count) {
+    for (int i = 1; i < count; i++)
+        for (int k = i; k > 0 && rows[k].seconds > rows[k - 1].seconds; k--) {
+            th_profile_row swap = rows[k];
+            rows[k] = rows[k - 1];
+            rows[k - 1] = swap;
+        }
+}
+
 int th_plan_profile_rows(const th_plan *p, th_profile_row *rows, int max) {
+    double runs = (double)p->profiled_runs;
     int count = 0;
+    if (p->packs_a_run && max > 0)
+        rows[count++] =
+            (th_profile_row){"pack", p->packs_a_run * p->profiled_runs, p->pack_seconds, 0, p->pack_bytes * runs};
     for (int64_t i = 0; i < p->n_steps; i++) {
         const th_step *s = &p->steps[i];
         int k = 0;
@@ -147,14 +188,9 @@ int th_plan_profile_rows(const th_plan *p, th_profile_row *rows, int max) {
         if (k == count) rows[count++] = (th_profile_row){.op = s->node->op->name};
         rows[k].count += p->profiled_runs;
         rows[k].seconds += s->seconds;
-        rows[k].flops += s->flops * (double)p->profiled_runs;
-        rows[k].bytes += s->bytes * (double)p->profiled_runs;
+        rows[k].flops += s->flops * runs;
+        rows[k].bytes += s->bytes * runs;
     }
-    for (int i = 1; i < count; i++)
-        for (int k = i; k > 0 && rows[k].seconds > rows[k - 1].seconds; k--) {
-            th_profile_row swap = rows[k];
-            rows[k] = rows[k - 1];
-            rows[k - 1] = swap;
-        }
+    sort_rows(rows, count);
     return count;
 }

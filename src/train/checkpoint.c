@@ -10,8 +10,9 @@
 #define NAME_MAX_BYTES 300
 static const char *const kinds[] = {"param", "first", "second", "average"};
 
+/* What is not trained is as the run found it, and is not written. */
 static bool has(const th_training_state *s, const th_param *p, int kind) {
-    return kind == 0 || (kind == 3 ? s->average != NULL && p->trainable : p->trainable);
+    return p->trainable && (kind != 3 || s->average);
 }
 
 static void declare(th_safetensors_writer *w, const th_training_state *s) {
@@ -47,7 +48,8 @@ static th_status get(const th_training_state *s, int64_t i, int kind, float *a, 
 static int64_t largest(const th_params *params) {
     int64_t most = 1;
     for (int64_t i = 0; i < th_params_count(params); i++) {
-        int64_t n = th_desc_count(&th_params_at(params, i)->desc);
+        const th_param *p = th_params_at(params, i);
+        int64_t n = p->trainable ? th_desc_count(&p->desc) : 0;
         if (n > most) most = n;
     }
     return most;
@@ -107,9 +109,9 @@ static th_status read_tensor(const th_safetensors *f, const th_param *p, int kin
 
 static th_status load_param(const th_safetensors *f, th_training_state *s, int64_t i, buffers *room) {
     th_param *p = th_params_at(s->params, i);
+    if (!p->trainable) return TH_OK;
     TH_TRY(read_tensor(f, p, 0, room->a));
     TH_TRY(th_param_set(p, room->a));
-    if (!p->trainable) return TH_OK;
     TH_TRY(read_tensor(f, p, 1, room->a));
     TH_TRY(read_tensor(f, p, 2, room->b));
     TH_TRY(th_optimizer_set(s->optimizer, p, room->a, room->b));

@@ -1,5 +1,6 @@
-/* The whole state of a training in one safetensors file: parameters, moments, averages, steps, all in f32, so that
- * going on from it gives the same bits as never having stopped. */
+/* The whole state of a training in one safetensors file: what is trained, its moments, its averages, steps, all in f32,
+ * so that going on from it, and from the same parameters that are not trained, gives the same bits as never having
+ * stopped. */
 #ifndef TH_TRAIN_CHECKPOINT_H
 #define TH_TRAIN_CHECKPOINT_H
 

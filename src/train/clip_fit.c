@@ -50,6 +50,19 @@ static th_status find_evaluate_bytes(th_clip_fit *f) {
     return TH_OK;
 }
 
+static th_status plan_graph(th_clip_fit *f, const th_graph *g) {
+    th_loader_params loader = th_fit_loader(f);
+    th_plan_params p;
+    TH_TRY(find_evaluate_bytes(f));
+    th_plan_params_init(&p);
+    p.threads = f->p.threads;
+    p.compute = f->p.compute;
+    p.memory_budget = f->p.memory;
+    p.trained_bytes = th_train_bytes_each(&f->p.train);
+    p.other_bytes = th_loader_bytes(&loader) + f->evaluate_bytes;
+    return th_plan_new(g, &p, &f->plan);
+}
+
 static th_status make_plan(th_clip_fit *f) {
     const th_clip *m = f->bundle->model;
     int64_t n = f->batch, images = th_fit_image_rows(f), texts = th_fit_text_rows(f), at = n;
@@ -75,26 +88,7 @@ static th_status make_plan(th_clip_fit *f) {
     b.scale = th_clip_scale(g, m);
     th_clip_record_training(g, m, f->method->loss(&b));
     memcpy(f->logged, b.logged, sizeof b.logged);
-    th_plan_params params;
-    th_plan_params_init(&params);
-    params.threads = f->p.threads;
-    params.compute = f->p.compute;
-    th_status s = th_plan_new(g, &params, &f->plan);
-    if (s == TH_OK) s = find_evaluate_bytes(f);
-    if (s == TH_OK && f->p.memory) {
-        th_clip_fit_cost cost;
-        th_clip_fit_get_cost(f, &cost);
-        size_t fixed = cost.bytes - cost.step.tensor_bytes;
-        if (cost.bytes > f->p.memory) {
-            th_plan_free(f->plan);
-            f->plan = NULL;
-            if (fixed >= f->p.memory)
-                s = th_fail(TH_E_MEMORY, "training needs %zu MiB beside its activations, --memory gives %zu MiB",
-                            fixed >> 20, f->p.memory >> 20);
-            else
-                params.memory_budget = f->p.memory - fixed, s = th_plan_new(g, &params, &f->plan);
-        }
-    }
+    th_status s = plan_graph(f, g);
     th_graph_free(g);
     return s;
 }
@@ -211,10 +205,7 @@ void th_clip_fit_get_cost(const th_clip_fit *f, th_clip_fit_cost *out) {
         .text_tokens = f->tokens,
     };
     th_plan_get_cost(f->plan, &out->step);
-    th_train_task t = task_of((th_clip_fit *)f);
-    th_loader_params loader = th_fit_loader(f);
-    out->bytes = out->step.tensor_bytes + out->step.scratch_bytes + out->step.param_bytes + out->step.grad_bytes +
-                 th_train_bytes(&t, &f->p.train) + th_loader_bytes(&loader) + f->evaluate_bytes;
+    out->bytes = out->step.bytes;
 }
 
 /* The trainer's user is the fit; the caller's evaluation has its own. */

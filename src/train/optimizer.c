@@ -155,7 +155,7 @@ static th_status step_slot(slot *s, const step_constants *c, int threads) {
         int64_t at = b * BLOCK, m = n - at < BLOCK ? n - at : BLOCK;
         update(c, decay, p->value + at, p->grad + at, s->first + at, s->second + at, low ? low + at : NULL, m);
     }
-    return p->n_packs > (twin >= 0) ? th_param_refresh(p) : TH_OK;
+    return th_param_refresh(p, twin);
 }
 
 th_status th_optimizer_step(th_optimizer *o, float lr, int threads, double *norm) {

@@ -11,6 +11,9 @@ typedef struct {
 } th_adamw_params;
 void th_adamw_params_init(th_adamw_params *p); /* .9, .999, 1e-8, .01, 0 */
 
+/* Bytes of the moments of each element that is trained. */
+#define TH_ADAMW_BYTES_EACH (2 * sizeof(float))
+
 typedef struct th_optimizer th_optimizer;
 
 /* For every trainable parameter of the set. decays(p) says whether weight decay applies; NULL: to all. Moments are

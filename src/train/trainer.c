@@ -14,7 +14,9 @@ typedef struct {
     th_train_params p;
     const th_watch *watch;
     th_optimizer *optimizer;
-    float **average, **swap, **sum;  /* by parameter; row-major, home layout, home layout */
+    float **average, **sum; /* by parameter; row-major, home layout */
+    float *swap;            /* room for the largest that is averaged, swap_bytes */
+    size_t swap_bytes;
     int64_t step, first_step, saved; /* saved: of the newest checkpoint; −1: there is none */
     bool evaluated;                  /* the run that is resumed was evaluated after its last step already */
     double begin, earlier;           /* seconds: when this call began; what those before it took */
@@ -29,12 +31,16 @@ void th_train_params_init(th_train_params *p) {
 
 static size_t param_bytes(const th_param *p) { return (size_t)th_param_elements(p) * sizeof(float); }
 
+size_t th_train_bytes_each(const th_train_params *p) {
+    size_t copies = (p->average > 0 ? 1 : 0) + (p->accumulate > 1 ? 1 : 0);
+    return TH_ADAMW_BYTES_EACH + copies * sizeof(float);
+}
+
 size_t th_train_bytes(const th_train_task *t, const th_train_params *p) {
     size_t bytes = 0;
-    int copies = 2 + (p->average > 0 ? 2 : 0) + (p->accumulate > 1 ? 1 : 0);
     for (int64_t i = 0; i < th_params_count(t->params); i++) {
         const th_param *q = th_params_at(t->params, i);
-        if (q->trainable) bytes += (size_t)copies * param_bytes(q);
+        if (q->trainable) bytes += (size_t)th_param_elements(q) * th_train_bytes_each(p);
     }
     return bytes;
 }
@@ -65,10 +71,14 @@ static th_status prepare(loop *l) {
     if (l->p.accumulate > 1) TH_TRY(new_copies(l, &l->sum));
     if (l->p.average <= 0) return TH_OK;
     TH_TRY(new_copies(l, &l->average));
-    TH_TRY(new_copies(l, &l->swap));
-    for (int64_t i = 0; i < th_params_count(t->params); i++)
-        if (l->average[i]) TH_TRY(th_param_get(th_params_at(t->params, i), l->average[i]));
-    return TH_OK;
+    for (int64_t i = 0; i < th_params_count(t->params); i++) {
+        const th_param *q = th_params_at(t->params, i);
+        if (!l->average[i]) continue;
+        TH_TRY(th_param_get(q, l->average[i]));
+        if (param_bytes(q) > l->swap_bytes) l->swap_bytes = param_bytes(q);
+    }
+    l->swap = th_alloc_big(l->swap_bytes);
+    return l->swap ? TH_OK : th_fail_memory();
 }
 
 static th_training_state state_of(loop *l) {
@@ -144,7 +154,7 @@ static th_status move_average(loop *l) {
     float keep = (float)(l->p.average < ramp ? l->p.average : ramp);
     for (int64_t i = 0; i < th_params_count(l->task->params); i++) {
         const th_param *q = th_params_at(l->task->params, i);
-        float *a = l->average[i], *v = l->swap[i];
+        float *a = l->average[i], *v = l->swap;
         if (!a) continue;
         TH_TRY(th_param_get(q, v));
         for (int64_t e = 0, n = th_desc_count(&q->desc); e < n; e++) a[e] = v[e] + keep * (a[e] - v[e]);
@@ -157,9 +167,9 @@ static th_status exchange(loop *l) {
     for (int64_t i = 0; l->average && i < th_params_count(l->task->params); i++) {
         th_param *q = th_params_at(l->task->params, i);
         if (!l->average[i]) continue;
-        TH_TRY(th_param_get(q, l->swap[i]));
+        TH_TRY(th_param_get(q, l->swap));
         TH_TRY(th_param_set(q, l->average[i]));
-        memcpy(l->average[i], l->swap[i], (size_t)th_desc_count(&q->desc) * sizeof(float));
+        memcpy(l->average[i], l->swap, (size_t)th_desc_count(&q->desc) * sizeof(float));
     }
     return TH_OK;
 }
@@ -280,7 +290,7 @@ th_status th_train(const th_train_task *t, const th_train_params *p, const th_wa
     result->seconds_in_all = l.earlier + result->seconds;
     th_optimizer_free(l.optimizer);
     free_copies(&l, l.average);
-    free_copies(&l, l.swap);
+    th_free_big(l.swap, l.swap_bytes);
     free_copies(&l, l.sum);
     return s;
 }

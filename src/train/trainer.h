@@ -43,7 +43,10 @@ typedef struct {
     double seconds_in_all;                         /* with those of the calls that this one goes on from */
 } th_train_result;
 
-/* Bytes that training needs beside the plan's: moments, averages, accumulated gradients. */
+/* Bytes that training needs beside the plan's for each element that is trained: moments, averages, accumulated
+ * gradients. What a plan for it is told as trained_bytes. */
+size_t th_train_bytes_each(const th_train_params *p);
+/* The same for all of the task's. */
 size_t th_train_bytes(const th_train_task *t, const th_train_params *p);
 /* Trains to the end. TH_E_INTERRUPTED after a clean stop, whether the loop, the feed or an evaluation was asked to; a
  * checkpoint is written then, and also where an evaluation fails. An evaluation that was due and is not in the log is

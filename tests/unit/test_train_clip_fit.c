@@ -365,7 +365,7 @@ static void evaluations_are_counted_in_the_memory(void **state) {
     size_t with = cost_of(&b, &th_clip_method_contrastive, d, &p).bytes, pictures = 64 * sizeof images;
     assert_in_range(with - without, bytes + pictures, bytes + 8 * pictures);
     p.memory = with - without; /* nothing is left for the training */
-    assert_fails(th_clip_fit_new(&b, &th_clip_method_contrastive, d, &p, NULL, &f), TH_E_MEMORY, "--memory gives");
+    assert_fails(th_clip_fit_new(&b, &th_clip_method_contrastive, d, &p, NULL, &f), TH_E_MEMORY, "the budget is");
     th_dataset_close(d);
     th_clip_bundle_free(&b);
 }
