@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "model/clip.h"
+#include "model/weights.h"
 
 /* Beyond any model there is, and small enough that no product of a few of them overflows. */
 #define TH_CLIP_MOST_WIDTH (1 << 20)
@@ -24,21 +25,7 @@ th_status th_clip_write_config(const th_clip_config *c, const char *dir, const c
 /* Appends what th_clip_write_config writes. */
 th_status th_clip_print_config(const th_clip_config *c, const char *dtype, th_str *out);
 
-/* Where a parameter's values are in a file, and how they lie there. */
-typedef enum {
-    TH_AS_IS,
-    TH_PATCHES,    /* [d, 3, p, p] for the parameter's [d, p · p · 3] */
-    TH_TRANSPOSED, /* [b, a] for [a, b] */
-    TH_PART,       /* rows part · n … of a tensor that holds three parameters, one below the other */
-} th_weight_form;
-
-typedef struct {
-    char name[256];
-    th_weight_form form;
-    int part;
-} th_weight_source;
-
-/* The source of a parameter by its Hugging Face name. */
-th_status th_clip_weight_source(const char *param, bool open_clip, th_weight_source *out);
+/* Where a parameter is in a file of Hugging Face's, or of OpenCLIP's. */
+th_status th_clip_weight_source(const th_clip *c, const th_param *p, bool open_clip, th_weight_source *out);
 
 #endif

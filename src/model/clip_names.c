@@ -53,13 +53,17 @@ static const rename_row *find(const rename_row *rows, size_t count, const char *
     return NULL;
 }
 
-th_status th_clip_weight_source(const char *param, bool open_clip, th_weight_source *out) {
-    *out = (th_weight_source){.form = TH_AS_IS};
-    if (!open_clip) {
-        snprintf(out->name, sizeof out->name, "%s", param);
-        if (strstr(param, "patch_embedding")) out->form = TH_PATCHES;
-        return TH_OK;
-    }
+/* The shape of a form's tensor, where the parameter has shape d. */
+static void set_shape(const th_clip *c, const th_desc *d, th_weight_source *out) {
+    int64_t patch = c->config.patch_size;
+    out->rank = d->rank;
+    memcpy(out->shape, d->dim, sizeof(int64_t) * 2);
+    if (out->form == TH_PATCHES) out->rank = 4, out->shape[1] = 3, out->shape[2] = out->shape[3] = patch;
+    if (out->form == TH_TRANSPOSED) out->shape[0] = d->dim[1], out->shape[1] = d->dim[0];
+    if (out->form == TH_PART) out->shape[0] *= 3;
+}
+
+static th_status rename_param(const char *param, th_weight_source *out) {
     const rename_row *r = find(whole, sizeof whole / sizeof *whole, param);
     int layer, used = 0;
     if (r) {
@@ -74,5 +78,18 @@ th_status th_clip_weight_source(const char *param, bool open_clip, th_weight_sou
     }
     out->form = r->form;
     out->part = r->part;
+    return TH_OK;
+}
+
+th_status th_clip_weight_source(const th_clip *c, const th_param *p, bool open_clip, th_weight_source *out) {
+    const char *param = th_param_name(p);
+    *out = (th_weight_source){.form = TH_AS_IS};
+    if (open_clip) {
+        TH_TRY(rename_param(param, out));
+    } else {
+        snprintf(out->name, sizeof out->name, "%s", param);
+        if (strstr(param, "patch_embedding")) out->form = TH_PATCHES;
+    }
+    set_shape(c, th_param_desc(p), out);
     return TH_OK;
 }

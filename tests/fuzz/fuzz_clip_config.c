@@ -29,7 +29,7 @@ static void make(const th_clip_config *c, bool open_clip) {
         th_weight_source source;
         const th_param *p = th_params_at(th_clip_params(m), i);
         if (th_desc_count(th_param_desc(p)) < 1) abort();
-        if (th_clip_weight_source(th_param_name(p), open_clip, &source) != TH_OK) abort();
+        if (th_clip_weight_source(m, p, open_clip, &source) != TH_OK) abort();
     }
     th_clip_free(m);
 }

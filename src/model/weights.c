@@ -1,0 +1,202 @@
+/* Weights in and out. */
+#include "model/weights.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "graph/param.h"
+
+th_status th_saved_dtype(const char *name, th_st_dtype *out, const char **torch) {
+    static const struct {
+        const char *name, *torch;
+        th_st_dtype dtype;
+    } types[] = {{"f32", "float32", TH_ST_F32}, {"f16", "float16", TH_ST_F16}, {"bf16", "bfloat16", TH_ST_BF16}};
+    for (size_t k = 0; k < sizeof types / sizeof *types; k++) {
+        if (strcmp(types[k].name, name) != 0) continue;
+        *out = types[k].dtype;
+        if (torch) *torch = types[k].torch;
+        return TH_OK;
+    }
+    return th_fail(TH_E_USAGE, "'%s' is no dtype: f32, f16 or bf16", name);
+}
+
+th_status th_weight_as_is(const void *model, const th_param *p, th_weight_source *out) {
+    (void)model;
+    const th_desc *d = th_param_desc(p);
+    if (d->rank > 4) return th_fail(TH_E_BUG, "%s: has %d dimensions", th_param_name(p), d->rank);
+    *out = (th_weight_source){.form = TH_AS_IS, .rank = d->rank};
+    snprintf(out->name, sizeof out->name, "%s", th_param_name(p));
+    memcpy(out->shape, d->dim, sizeof(int64_t) * (size_t)d->rank);
+    return TH_OK;
+}
+
+/* [out, in, 1, 1] is as good as [out, in]. */
+static bool same_but_for_ones(const th_st_tensor *t, const th_weight_source *s) {
+    int most = t->rank > s->rank ? t->rank : s->rank;
+    if (t->rank < 2 || s->rank < 2) return false;
+    for (int i = 0; i < most; i++)
+        if ((i < t->rank ? t->shape[i] : 1) != (i < s->rank ? s->shape[i] : 1)) return false;
+    return true;
+}
+
+static th_status find(const th_safetensors *file, const th_param *p, th_weight_map map, const void *model,
+                      th_weight_source *s, const th_st_tensor **out) {
+    TH_TRY(map(model, p, s));
+    const th_st_tensor *t = th_safetensors_find(file, s->name);
+    const char *name = t || !*s->old_name || !th_safetensors_find(file, s->old_name) ? s->name : s->old_name;
+    if (!t) t = th_safetensors_find(file, name);
+    if (t && same_but_for_ones(t, s)) return *out = t, TH_OK;
+    return th_safetensors_want(file, name, s->rank, s->shape, out);
+}
+
+#define PIECE ((int64_t)1 << 20)
+
+static th_status convert(const th_st_tensor *t, int64_t first, int64_t n, float *out) {
+    int64_t pieces = (n + PIECE - 1) / PIECE;
+    if (pieces < 2) return th_st_to_f32(t, first, n, out);
+    TH_TRY(th_st_to_f32(t, first, 1, out)); /* its type is one that can be read, so the rest cannot fail */
+#pragma omp parallel for schedule(static)
+    for (int64_t k = 0; k < pieces; k++) {
+        int64_t from = k * PIECE, count = n - from < PIECE ? n - from : PIECE;
+        (void)th_st_to_f32(t, first + from, count, out + from);
+    }
+    return TH_OK;
+}
+
+static void rearrange(const th_desc *d, const th_weight_source *s, const float *from, float *to) {
+    int64_t rows = d->dim[0], columns = d->dim[1];
+    if (s->form == TH_TRANSPOSED) {
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++) to[i * columns + j] = from[j * rows + i];
+        return;
+    }
+    int64_t area = s->shape[2] * s->shape[3];
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t c = 0; c < 3; c++)
+            for (int64_t k = 0; k < area; k++) to[i * columns + k * 3 + c] = from[i * columns + c * area + k];
+}
+
+/* The inverse for patches, which alone are written otherwise than they are. */
+static void unpatch(const th_desc *d, const th_weight_source *s, const float *from, float *to) {
+    int64_t columns = d->dim[1], area = s->shape[2] * s->shape[3];
+    for (int64_t i = 0; i < d->dim[0]; i++)
+        for (int64_t c = 0; c < 3; c++)
+            for (int64_t k = 0; k < area; k++) to[i * columns + c * area + k] = from[i * columns + k * 3 + c];
+}
+
+static bool is_plain(const th_param *p) { return !p->home.move && !p->n_packs; }
+
+static th_status load_param(const th_st_tensor *t, const th_weight_source *s, th_param *p, float *a, float *b) {
+    const th_desc *d = th_param_desc(p);
+    int64_t count = th_desc_count(d), first = s->form == TH_PART ? s->part * count : 0;
+    bool straight = s->form == TH_AS_IS || s->form == TH_PART;
+    if (straight && is_plain(p)) {
+        TH_TRY(th_param_allocate(p, false));
+        return convert(t, first, count, p->value);
+    }
+    TH_TRY(convert(t, first, count, a));
+    if (!straight) rearrange(d, s, a, b);
+    return th_param_set(p, straight ? a : b);
+}
+
+static th_status check_all(const th_safetensors *file, th_params *ps, th_weight_map map, const void *model,
+                           int64_t *most) {
+    for (int64_t i = 0; i < th_params_count(ps); i++) {
+        const th_param *p = th_params_at(ps, i);
+        th_weight_source s;
+        const th_st_tensor *t;
+        TH_TRY(find(file, p, map, model, &s, &t));
+        bool buffered = !is_plain(p) || s.form == TH_PATCHES || s.form == TH_TRANSPOSED;
+        if (buffered && th_desc_count(th_param_desc(p)) > *most) *most = th_desc_count(th_param_desc(p));
+    }
+    return TH_OK;
+}
+
+th_status th_weights_read(const th_safetensors *file, th_params *ps, th_weight_map map, const void *model) {
+    int64_t most = 1;
+    TH_TRY(check_all(file, ps, map, model, &most));
+    size_t bytes = (size_t)most * sizeof(float);
+    float *a = th_alloc_big(bytes), *b = th_alloc_big(bytes);
+    th_status s = a && b ? TH_OK : th_fail_memory();
+    for (int64_t i = 0; i < th_params_count(ps) && s == TH_OK; i++) {
+        th_weight_source source;
+        const th_st_tensor *t;
+        s = find(file, th_params_at(ps, i), map, model, &source, &t);
+        if (s == TH_OK) s = load_param(t, &source, th_params_at(ps, i), a, b);
+    }
+    th_free_big(a, bytes);
+    th_free_big(b, bytes);
+    return s;
+}
+
+th_status th_weights_load(const char *path, const char *variant, th_params *ps, th_weight_map map, const void *model) {
+    th_safetensors *file = NULL;
+    TH_TRY(th_safetensors_open(path, variant, &file));
+    th_status s = th_weights_read(file, ps, map, model);
+    th_safetensors_close(file);
+    return s;
+}
+
+/* ---- out */
+
+/* The parameter whose tensor has this name. */
+static th_status find_param(const th_params *ps, th_weight_map map, const void *model, const char *name,
+                            const th_param **out, th_weight_source *s) {
+    *out = th_params_find(ps, name);
+    if (*out) {
+        TH_TRY(map(model, *out, s));
+        if (!strcmp(s->name, name)) return TH_OK;
+    }
+    for (int64_t i = 0; i < th_params_count(ps); i++) {
+        *out = th_params_at(ps, i);
+        TH_TRY(map(model, *out, s));
+        if (!strcmp(s->name, name)) return TH_OK;
+    }
+    return th_fail(TH_E_BUG, "%s: is no parameter's", name);
+}
+
+static th_status add(th_safetensors_writer *w, const th_params *ps, th_weight_map map, const void *model,
+                     const char *name) {
+    const th_param *p;
+    th_weight_source source;
+    TH_TRY(find_param(ps, map, model, name, &p, &source));
+    const th_desc *d = th_param_desc(p);
+    int64_t count = th_desc_count(d);
+    if (source.form == TH_AS_IS && !p->home.move && p->value) return th_safetensors_add_f32(w, p->value, count), TH_OK;
+    size_t bytes = (size_t)count * sizeof(float);
+    float *a = th_alloc_big(bytes), *b = source.form == TH_PATCHES ? th_alloc_big(bytes) : NULL;
+    th_status s = a && (b || source.form != TH_PATCHES) ? th_param_get(p, a) : th_fail_memory();
+    if (s == TH_OK) {
+        if (b) unpatch(d, &source, a, b);
+        th_safetensors_add_f32(w, b ? b : a, count);
+    }
+    th_free_big(a, bytes);
+    th_free_big(b, bytes);
+    return s;
+}
+
+static th_status write_all(th_safetensors_writer *w, const th_params *ps, th_weight_map map, const void *model,
+                           th_st_dtype dtype) {
+    for (int64_t i = 0; i < th_params_count(ps); i++) {
+        th_weight_source s;
+        TH_TRY(map(model, th_params_at(ps, i), &s));
+        if (s.form != TH_AS_IS && s.form != TH_PATCHES) return th_fail(TH_E_BUG, "%s: cannot be written so", s.name);
+        th_safetensors_declare(w, s.name, dtype, s.rank, s.shape);
+    }
+    TH_TRY(th_safetensors_begin(w));
+    for (const th_st_tensor *t; (t = th_safetensors_next(w));) TH_TRY(add(w, ps, map, model, t->name));
+    return TH_OK;
+}
+
+th_status th_weights_save(const char *path, const th_params *ps, th_weight_map map, const void *model,
+                          const char *dtype) {
+    th_st_dtype type = TH_ST_F32;
+    th_safetensors_writer *w = NULL;
+    TH_TRY(th_saved_dtype(dtype, &type, NULL));
+    TH_TRY(th_safetensors_writer_new(path, 0, &w));
+    th_status s = write_all(w, ps, map, model, type);
+    if (s == TH_OK) return th_safetensors_commit(w);
+    th_safetensors_abort(w);
+    return s;
+}
