@@ -196,3 +196,49 @@ th_status th_columns_need(const th_columns *c, const char *name, int *column) {
 const char *th_columns_cell(const th_columns *c, int64_t image, int column) {
     return c->cells[image * c->count + column];
 }
+
+/* --- prompts --- */
+
+static bool is_carried(const char *name) {
+    static const char *const left_out[] = {"image",   "filepath", "file_name", "file", "seed",
+                                           "caption", "captions", "title",     "text", "prompt"};
+    for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
+        if (!strcmp(name, left_out[i])) return false;
+    return true;
+}
+
+/* The caption, then the cells that are carried; or with image −1 the names. */
+static th_status gather_row(const th_columns *c, int64_t image, char room[TH_DATASET_ROOM], const char **row) {
+    char key[TH_DATASET_ROOM];
+    int n = 1;
+    row[0] = image < 0 ? "prompt" : th_dataset_captions(c->d, image) ? th_dataset_caption_of(c->d, image, 0, room) : "";
+    if (!row[0] || !*row[0])
+        return th_fail(TH_E_INPUT, "%s: picture '%.200s' has no caption to be a prompt", c->d->name,
+                       th_dataset_key(c->d, image, key));
+    for (int k = 0; k < c->count; k++)
+        if (is_carried(c->names[k])) row[n++] = image < 0 ? c->names[k] : th_columns_cell(c, image, k);
+    return TH_OK;
+}
+
+static th_status write_prompts(const th_columns *c, const char *path, const char **row) {
+    char room[TH_DATASET_ROOM];
+    th_sheet_writer *w = NULL;
+    int carried = 1;
+    for (int k = 0; k < c->count; k++) carried += is_carried(c->names[k]);
+    TH_TRY(gather_row(c, -1, room, row));
+    TH_TRY(th_sheet_writer_open(path, '\t', carried, row, &w));
+    for (int64_t i = 0; i < th_dataset_images(c->d); i++) {
+        th_status s = gather_row(c, i, room, row);
+        if (s != TH_OK) return th_sheet_writer_abort(w), s;
+        th_sheet_writer_row(w, row);
+    }
+    return th_sheet_writer_commit(w);
+}
+
+th_status th_columns_write_prompts(const th_columns *c, const char *path) {
+    const char **row = th_alloc((size_t)c->count + 1, sizeof *row);
+    if (!row) return th_fail_memory();
+    th_status s = write_prompts(c, path, row);
+    th_free(row);
+    return s;
+}

@@ -26,4 +26,9 @@ const char *th_columns_cell(const th_columns *c, int64_t image, int column);
 #define TH_SCENE_VALUE_MAX 48
 const char *th_columns_scene_value(const th_columns *c, int column, int64_t *at, char room[TH_SCENE_VALUE_MAX]);
 
+/* Writes the captions of the set as prompts, a row a picture with what its columns say, for `theriac generate
+ * --prompts`: a .tsv with "prompt" first. Left out are columns that are about the picture's file or are captions
+ * themselves. A picture without a caption is TH_E_INPUT. */
+th_status th_columns_write_prompts(const th_columns *c, const char *path);
+
 #endif

@@ -46,6 +46,10 @@ static int64_t rank(const th_zeroshot *z, int64_t i, int64_t of) {
     return nearer;
 }
 
+void th_zeroshot_hits(const th_zeroshot *z, bool *out) {
+    for (int64_t i = 0; i < z->n; i++) out[i] = z->labels[i] >= 0 && rank(z, i, z->labels[i]) == 0;
+}
+
 void th_zeroshot_accuracy(const th_zeroshot *z, th_accuracy *out) {
     int64_t hits[TH_TOP_COUNT] = {0}, n = 0;
     for (int64_t i = 0; i < z->n; i++) {

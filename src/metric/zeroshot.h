@@ -24,6 +24,9 @@ int64_t th_find_not_finite(const float *rows, int64_t n, int64_t d);
 /* The predicted class of each picture. */
 void th_zeroshot_predict(const th_zeroshot *z, int32_t *out);
 
+/* Whether each picture's true class is nearer than all others; false where it has none. */
+void th_zeroshot_hits(const th_zeroshot *z, bool *out);
+
 /* Share of pictures whose true class is among the k nearest. */
 typedef struct {
     th_estimate accuracy[TH_TOP_COUNT];
