@@ -36,6 +36,9 @@ void th_denoiser_free(th_denoiser *d);
 th_status th_denoiser_fill(const th_denoiser *d, th_plan *plan, const th_denoise_shape *shape, uint32_t step,
                            int64_t first, const float *weights);
 
+/* The time of sample `element` of a micro-step, in [0, train_steps). */
+int64_t th_denoiser_time(const th_denoiser *d, uint32_t step, uint64_t element);
+
 /* Latents of pictures: mean and log-variance from the VAE → scaling_factor · (mean + e^(½ logvar) ε − shift_factor),
  * where ε is a function of (seed, step, element). moments [n, h, w, 2c] → out [n, h, w, c]. NULL seed: the mean. count:
  * positions, n · h · w. */
