@@ -4,7 +4,6 @@
 #include <omp.h>
 #include <stdint.h>
 
-#include "base/number.h"
 #include "graph/leaf.h"
 #include "plan/cost.h"
 #include "plan/passes.h"
@@ -227,11 +226,11 @@ static void release_steps(th_plan *p) {
     th_plan_drop_copies(p);
 }
 
+/* In numbers that are enough when they are given as a budget. */
 static th_status refuse(const th_plan *p, size_t needed) {
-    char least[TH_NUMBER_TEXT], given[TH_NUMBER_TEXT];
-    th_human_bytes(least, (double)needed);
-    th_human_bytes(given, (double)p->params.memory_budget);
-    return th_fail(TH_E_MEMORY, "at least %s of memory is needed here, the budget is %s", least, given);
+    size_t budget = p->params.memory_budget, unit = needed < (size_t)16 << 20 ? 10 : 20;
+    return th_fail(TH_E_MEMORY, "at least %zu%c of memory is needed here, the budget is %zu%c", (needed >> unit) + 1,
+                   unit == 10 ? 'K' : 'M', budget >> unit, unit == 10 ? 'K' : 'M');
 }
 
 /* What is there in any case is known only when the kernels are prepared, and recomputing makes other steps: so they are
@@ -244,10 +243,9 @@ static th_status place(th_plan *p) {
     if (!budget) return th_plan_keep_copies(p, SIZE_MAX);
     size_t least = th_plan_least_bytes(p);
     if (least + p->memory.bytes > budget) {
-        size_t tensors;
         release_steps(p);
-        TH_TRY(th_plan_fit(p, budget > least ? budget - least : 1, &tensors));
-        if (least + p->memory.bytes > budget) return refuse(p, least + tensors);
+        TH_TRY(th_plan_fit(p, budget > least ? budget - least : 0));
+        if (least + p->memory.bytes > budget) return refuse(p, least + p->memory.bytes);
         TH_TRY(prepare(p));
         least = th_plan_least_bytes(p);
     }

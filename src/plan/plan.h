@@ -71,9 +71,9 @@ const th_tensor *th_root_of(const th_tensor *t);
 /* Computes something: neither a leaf nor a view. */
 bool th_is_step(const th_node *n);
 
-/* fit.c: p->g and its places again, with activations recomputed so that they take `budget` bytes. *least is the least
- * that they can take, where that is more. */
-th_status th_plan_fit(th_plan *p, size_t budget, size_t *least);
+/* fit.c: p->g and its places again, with activations recomputed so that they take `budget` bytes, or else as few as
+ * they can. */
+th_status th_plan_fit(th_plan *p, size_t budget);
 /* plan.c: tensors whose bytes are not in the block, of the graph that p has now. */
 th_status th_plan_mark_fixed(th_plan *p);
 
