@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "format/json.h"
 #include "format/safetensors.h"
-#include "personalize/lora_file.h"
+#include "model/weights.h"
 
 #define NAME_ROOM 320
 
@@ -73,7 +73,7 @@ th_status th_custom_save(const th_unet *u, const char *dir, const char *dtype) {
     char path[TH_PATH_MAX];
     th_st_dtype type;
     th_safetensors_writer *w = NULL;
-    TH_TRY(th_weights_dtype(dtype, &type));
+    TH_TRY(th_saved_dtype(dtype, &type, NULL));
     TH_TRY(th_make_dirs(dir));
     TH_TRY(th_path_join(path, dir, TH_CUSTOM_FILE));
     TH_TRY(th_safetensors_writer_new(path, 0, &w));

@@ -77,11 +77,6 @@ static void record(th_personal *p, th_graph *g) {
     th_grad_params(g, l.loss, p->trained);
 }
 
-/* Bytes of the optimizer for each element trained, and of copies for averages and sums. */
-static size_t bytes_an_element(const th_train_params *t) {
-    return sizeof(float) * (size_t)(2 + (t->average > 0 ? 2 : 0) + (t->accumulate > 1 ? 1 : 0));
-}
-
 static size_t picture_bytes(const th_personal *p) {
     int64_t channels = 2 * th_vae_get_config(p->sd->vae)->latent_channels;
     return (size_t)(p->p.entries * p->shape.height * p->shape.width * channels) * sizeof(float);
@@ -95,7 +90,7 @@ static th_status make_plan(th_personal *p) {
     params.threads = p->p.threads;
     params.compute = p->p.compute;
     params.memory_budget = p->p.memory;
-    params.trained_bytes = bytes_an_element(&p->p.train);
+    params.trained_bytes = th_train_bytes_each(&p->p.train);
     params.other_bytes = picture_bytes(p);
     record(p, g);
     th_status s = th_plan_new(g, &params, &p->plan);
@@ -204,6 +199,7 @@ void th_personal_get_cost(const th_personal *p, th_personal_cost *out) {
         .height = p->shape.height,
         .width = p->shape.width,
         .channels = 2 * th_vae_get_config(p->sd->vae)->latent_channels,
+        .lr = p->p.train.schedule.lr,
         .trained = trained_elements(p->trained),
         .text_trained = p->text_trained,
         .cut = p->cut,
@@ -304,11 +300,18 @@ static th_status use_pictures(th_personal *p, const th_moments *subject, const t
     return TH_OK;
 }
 
+th_status th_personal_start(th_personal *p) {
+    if (p->started) return TH_OK;
+    if (p->method->start) TH_TRY(p->method->start(p));
+    p->started = true;
+    return TH_OK;
+}
+
 th_status th_personal_run(th_personal *p, const th_moments *subject, const th_moments *class, th_run_folder *run,
                           const th_watch *w, th_train_result *result) {
     TH_TRY(use_pictures(p, subject, class));
     TH_TRY(th_personal_read_prompts(p));
-    if (p->method->start) TH_TRY(p->method->start(p));
+    TH_TRY(th_personal_start(p));
     p->p.train.run = run;
     th_train_task t = task_of(p);
     return th_train(&t, &p->p.train, w, result);
@@ -324,6 +327,7 @@ th_status th_personal_measure(th_personal *p, const th_moments *subject, const t
     *subject_loss = *class_loss = 0;
     TH_TRY(use_pictures(p, subject, class));
     TH_TRY(th_personal_read_prompts(p));
+    TH_TRY(th_personal_start(p));
     TH_TRY(th_denoiser_new(p->sd, &d, &fixed));
     p->denoiser = fixed;
     p->seed = MEASURE_SEED;

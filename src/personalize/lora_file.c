@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "format/json.h"
 #include "format/safetensors.h"
+#include "model/weights.h"
 
 #define PREFIX "unet."
 #define METADATA "lora_adapter_metadata"
@@ -15,13 +16,6 @@
 #define RANK_MOST 4096
 
 /* ---- writing */
-
-th_status th_weights_dtype(const char *name, th_st_dtype *out) {
-    if (!strcmp(name, "f32")) return *out = TH_ST_F32, TH_OK;
-    if (!strcmp(name, "f16")) return *out = TH_ST_F16, TH_OK;
-    if (!strcmp(name, "bf16")) return *out = TH_ST_BF16, TH_OK;
-    return th_fail(TH_E_USAGE, "'%s' is no type of weights: f32, f16 or bf16", name);
-}
 
 /* What peft's LoraConfig is made from; the rest of it has its defaults. */
 static th_status note_config(th_safetensors_writer *w, int64_t rank, float alpha) {
@@ -61,7 +55,7 @@ th_status th_lora_save(const th_unet *u, float alpha, const char *dir, const cha
     th_safetensors_writer *w = NULL;
     const th_params *ps = th_unet_lora(u);
     if (!ps) return th_fail(TH_E_BUG, "the model has no low-rank additions");
-    TH_TRY(th_weights_dtype(dtype, &type));
+    TH_TRY(th_saved_dtype(dtype, &type, NULL));
     TH_TRY(th_make_dirs(dir));
     TH_TRY(th_path_join(path, dir, TH_LORA_FILE));
     TH_TRY(th_safetensors_writer_new(path, 0, &w));

@@ -4,13 +4,9 @@
 #ifndef TH_PERSONALIZE_LORA_FILE_H
 #define TH_PERSONALIZE_LORA_FILE_H
 
-#include "format/safetensors.h"
 #include "model/unet.h"
 
 #define TH_LORA_FILE "pytorch_lora_weights.safetensors"
-
-/* "f32", "f16" or "bf16"; TH_E_USAGE for another word. */
-th_status th_weights_dtype(const char *name, th_st_dtype *out);
 
 /* The model's additions into DIR/TH_LORA_FILE, in "f32", "f16" or "bf16". alpha: as th_unet_add_lora had it. */
 th_status th_lora_save(const th_unet *u, float alpha, const char *dir, const char *dtype);

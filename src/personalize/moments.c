@@ -11,6 +11,7 @@
 #include "format/safetensors.h"
 
 #define KEY "key"
+#define VAE "vae"
 #define MOST_ENTRIES 1000000
 
 void th_moments_free(th_moments *m) {
@@ -104,6 +105,23 @@ static th_status open_bench(const th_vae *vae, const th_view_params *p, bench *b
 
 /* ---- making */
 
+/* SHA-256 over the values of all parameters. */
+static th_status hash_values(const th_params *ps, char out[TH_HASH_TEXT]) {
+    th_hash h;
+    th_status s = TH_OK;
+    th_hash_init(&h);
+    for (int64_t i = 0; i < th_params_count(ps) && s == TH_OK; i++) {
+        const th_param *p = th_params_at(ps, i);
+        size_t bytes = (size_t)th_desc_count(th_param_desc(p)) * sizeof(float);
+        float *v = th_alloc_big(bytes);
+        s = v ? th_param_get(p, v) : th_fail_memory();
+        if (s == TH_OK) th_hash_add(&h, v, bytes);
+        th_free_big(v, bytes);
+    }
+    th_hash_text(&h, out);
+    return s;
+}
+
 static th_status read_picture(bench *b, th_dataset *d, int64_t i) {
     return th_dataset_read(d, b->reader, th_dataset_sample(d, i), &b->whole, NULL);
 }
@@ -143,6 +161,7 @@ th_status th_moments_make(th_dataset *d, int64_t limit, const th_vae *vae, const
     m.height = m.width = p->side / factor;
     m.channels = 2 * c->latent_channels;
     th_status s = open_bench(vae, p, &b);
+    if (s == TH_OK) s = hash_values(th_vae_params(vae), m.vae);
     if (s == TH_OK) s = make(&b, d, &m, w);
     close_bench(&b);
     if (s != TH_OK) return th_moments_free(&m), s;
@@ -156,6 +175,7 @@ th_status th_moments_save(const th_moments *m, const char *key, const char *path
     th_safetensors_writer *w = NULL;
     TH_TRY(th_safetensors_writer_new(path, 0, &w));
     th_safetensors_note(w, KEY, key);
+    th_safetensors_note(w, VAE, m->vae);
     th_safetensors_declare(w, "moments", TH_ST_F32, 4, (const int64_t[]){m->entries, m->height, m->width, m->channels});
     th_safetensors_declare(w, "first", TH_ST_I64, 1, (const int64_t[]){m->pictures + 1});
     th_status s = th_safetensors_begin(w);
@@ -198,7 +218,11 @@ static th_status check_first(const th_moments *m, const char *path) {
 
 static th_status read_file(const th_safetensors *f, const char *path, const char *key, th_moments *m) {
     const th_st_tensor *moments, *first;
+    const char *vae = th_safetensors_metadata(f, VAE);
     TH_TRY(check_file(f, path, key, m, &moments, &first));
+    if (!vae || strlen(vae) >= sizeof m->vae)
+        return th_fail(TH_E_INPUT, "%s: does not say which autoencoder it is of ('" VAE "' in its metadata)", path);
+    memcpy(m->vae, vae, strlen(vae) + 1);
     if (first->count < 2 || first->count > MOST_ENTRIES || moments->shape[0] < 1)
         return th_fail(TH_E_INPUT, "%s: holds no picture", path);
     m->pictures = first->count - 1;

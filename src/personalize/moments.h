@@ -3,6 +3,7 @@
 #ifndef TH_PERSONALIZE_MOMENTS_H
 #define TH_PERSONALIZE_MOMENTS_H
 
+#include "base/hash.h"
 #include "data/dataset.h"
 #include "data/resize.h"
 #include "model/vae.h"
@@ -29,6 +30,7 @@ typedef struct {
     float *moments;
     int64_t *first; /* [pictures + 1] */
     int64_t pictures, entries, height, width, channels;
+    char vae[TH_HASH_TEXT]; /* SHA-256 of the autoencoder's values */
 } th_moments;
 
 /* Encodes the first `limit` pictures of the set (0: all). view v of picture i is a function of (seed, i, v). */

@@ -66,9 +66,10 @@ typedef struct {
     int64_t height, width, channels; /* of encoded pictures: moments */
     th_plan_cost step;               /* of one batch */
     size_t bytes;                    /* of the whole training */
-    int64_t trained;                 /* elements of the parameters that change */
-    bool text_trained;               /* so that the text encoder is needed to the end */
-    int64_t cut;                     /* prompts that are longer than the model's context */
+    double lr;
+    int64_t trained;   /* elements of the parameters that change */
+    bool text_trained; /* so that the text encoder is needed to the end */
+    int64_t cut;       /* prompts that are longer than the model's context */
 } th_personal_cost;
 void th_personal_get_cost(const th_personal *p, th_personal_cost *out);
 
@@ -79,6 +80,9 @@ th_status th_personal_identifier(const th_personal *p, char *word, size_t room, 
 /* What the prompts mean to a text encoder that stays as it is; its values may be released afterwards. Wants the text
  * encoder's values, and does nothing where it is trained. th_personal_run calls it if nobody has. */
 th_status th_personal_read_prompts(th_personal *p);
+/* First values of what was added, from the text encoder's where a new word begins as another; again, nothing is done.
+ * th_personal_run calls it too. */
+th_status th_personal_start(th_personal *p);
 /* Trains on the subject's pictures, and those of the class where there is a class prompt. Wants the values of the UNet
  * (and of the text encoder where it is trained). */
 th_status th_personal_run(th_personal *p, const th_moments *subject, const th_moments *class, th_run_folder *run,
@@ -88,5 +92,11 @@ th_status th_personal_run(th_personal *p, const th_moments *subject, const th_mo
 th_status th_personal_measure(th_personal *p, const th_moments *subject, const th_moments *class, int64_t draws,
                               double *subject_loss, double *class_loss);
 th_status th_personal_write(const th_personal *p, const char *dir, const char *dtype);
+
+/* Options: of the subject's pictures, of the class (for methods with a prior), of the training. */
+extern const th_option th_personal_subject_options[], th_personal_class_options[], th_personal_train_options[];
+th_status th_personal_read(th_options *o, const th_personalizer *m, th_personal_params *p);
+/* How the subject's pictures are cut. */
+void th_personal_read_views(th_options *o, const th_personalizer *m, const th_personal_params *p, th_view_params *out);
 
 #endif

@@ -28,6 +28,7 @@ struct th_personal {
     th_plan *plan;
     float *weights; /* [rows] */
     /* While it runs. */
+    bool started;
     const th_moments *subject, *class;
     int64_t *order, order_count, order_epoch;
     uint64_t seed; /* of what is drawn for a batch */

@@ -1,0 +1,424 @@
+/* theriac personalize: teach a text-to-image model one subject from a few pictures. */
+#include "personalize/personalize.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/number.h"
+#include "cli/fit_job.h"
+#include "personalize/class_images.h"
+
+static const th_option model_options[] = {
+    TH_OPT_PATH("model", NULL, "Stable Diffusion folder that learns", .argument = "DIR", .required = true),
+    TH_OPT_END,
+};
+
+typedef struct {
+    th_cli *cli;
+    const th_personalizer *method;
+    th_dataset *subject, *class;
+    th_sd sd;
+    th_personal_params p;
+    th_personal *personal;
+    th_personal_cost cost;
+    char model_hash[TH_HASH_TEXT], subject_hash[TH_HASH_TEXT], class_hash[TH_HASH_TEXT];
+    json_t *inputs;
+    th_run_folder *run;
+    th_moments subject_moments, class_moments;
+    th_train_result result;
+    int64_t draws; /* of the measurements; 0: none */
+    double before[2], after[2];
+} work;
+
+static const char *option(const work *w, const char *name) { return th_get_str(w->cli->options, name); }
+
+/* Of methods with a prior, an option of the class; else NULL. */
+static const char *class_option(const work *w, const char *name) { return w->method->prior ? option(w, name) : NULL; }
+
+static bool has_prior(const work *w) { return class_option(w, "class-prompt") != NULL; }
+/* The class' pictures are to be drawn by the model. */
+static bool draws_class(const work *w) {
+    return has_prior(w) && !class_option(w, "class-images") && !class_option(w, "class-latents");
+}
+
+/* ---- before anything long */
+
+static th_status open_set(work *w, const char *name, th_dataset **out) {
+    th_dataset_params p;
+    th_dataset_params_init(&p);
+    p.captions = TH_CAPTIONS_FIRST;
+    return th_fail_in(th_dataset_open(option(w, name), &p, &w->cli->watch, out), "--%s", name);
+}
+
+static th_status check_class_options(work *w) {
+    if (!w->method->prior) return TH_OK;
+    const char *images = option(w, "class-images"), *latents = option(w, "class-latents");
+    if (!has_prior(w) && (images || latents))
+        return th_fail(TH_E_USAGE, "--class-prompt is wanted too: what the pictures of the class show");
+    if (images && latents) return th_fail(TH_E_USAGE, "--class-images and --class-latents: one of them is enough");
+    return TH_OK;
+}
+
+static th_status open_model(work *w, unsigned parts) {
+    th_sd_load_params p = {.parts = parts};
+    return th_sd_load(option(w, "model"), &p, &w->sd);
+}
+
+static void close_model(work *w) {
+    th_personal_free(w->personal);
+    w->personal = NULL;
+    th_sd_free(&w->sd);
+}
+
+/* The most that can be encoded, before the pictures are known. */
+static int64_t count_entries(const work *w) {
+    int64_t n = th_dataset_images(w->subject) * th_get_i64(w->cli->options, "views");
+    return n + (has_prior(w) ? th_get_i64(w->cli->options, "class-count") : 0);
+}
+
+static th_status prepare(work *w, unsigned parts) {
+    close_model(w);
+    TH_TRY(open_model(w, parts));
+    w->p.entries = count_entries(w);
+    TH_TRY(th_personal_new(&w->sd, w->method, w->cli->options, &w->p, &w->personal));
+    th_personal_get_cost(w->personal, &w->cost);
+    return TH_OK;
+}
+
+static th_status note_prompts(work *w) {
+    char word[80];
+    int64_t tokens = 0;
+    if (w->cost.cut)
+        th_cli_note(w->cli, "%lld prompts have more tokens than the model reads; their ends are cut off",
+                    (long long)w->cost.cut);
+    TH_TRY(th_personal_identifier(w->personal, word, sizeof word, &tokens));
+    if (tokens > 1)
+        th_cli_note(w->cli, "'%s' is %lld tokens to this model: a rarer, shorter word would be bound more easily", word,
+                    (long long)tokens);
+    return TH_OK;
+}
+
+/* ---- --plan */
+
+static void row(th_table *t, const char *what, const char *value) {
+    th_table_cell(t, "%s", what);
+    th_table_cell(t, "%s", value);
+}
+
+static th_class_images_params class_params(const work *w) {
+    th_options *o = w->cli->options;
+    return (th_class_images_params){
+        .prompt = option(w, "class-prompt"),
+        .count = th_get_i64(o, "class-count"),
+        .side = w->cost.side,
+        .steps = th_get_i64(o, "class-steps"),
+        .batch = th_get_i64(o, "class-batch"),
+        .guidance = th_get_f32(o, "class-guidance"),
+        .seed = w->p.train.seed,
+        .threads = w->p.threads,
+        .compute = w->p.compute,
+        .memory = w->p.memory,
+    };
+}
+
+typedef struct {
+    double seconds[3]; /* of training: here, on 16 cores, on 64 */
+    double class_seconds;
+} forecast;
+
+static th_status make_forecast(work *w, forecast *f) {
+    th_ceilings c;
+    TH_TRY(th_ceilings_measure(w->p.threads, w->p.compute, &c));
+    double runs = (double)(w->cost.steps * w->cost.batches_a_step);
+    const int cores[3] = {c.threads, 16, 64};
+    for (int i = 0; i < 3; i++) f->seconds[i] = runs * th_ceilings_seconds(&c, &w->cost.step, cores[i]);
+    f->class_seconds = 0;
+    if (!draws_class(w)) return TH_OK;
+    th_class_images_params p = class_params(w);
+    return th_class_images_seconds(&w->sd, &p, &c, &f->class_seconds);
+}
+
+static void print_plan(const work *w, const forecast *f) {
+    char text[200], number[3][TH_NUMBER_TEXT];
+    th_table *t = th_table_new(NULL);
+    th_table_column(t, TH_LEFT, "Plan");
+    th_table_column(t, TH_LEFT, "");
+    snprintf(text, sizeof text, "%lld of the subject, %lld×%lld pixels", (long long)th_dataset_images(w->subject),
+             (long long)w->cost.side, (long long)w->cost.side);
+    row(t, "Pictures", text);
+    snprintf(text, sizeof text, "%lld", (long long)w->cost.steps);
+    row(t, "Steps", text);
+    th_human_count(text, (double)w->cost.trained);
+    row(t, "Parameters that learn", text);
+    th_human_bytes(text, (double)w->cost.bytes);
+    row(t, "Memory", text);
+    th_human_count(number[0], (double)w->cost.batches_a_step * w->cost.step.flops);
+    snprintf(text, sizeof text, "%sFLOP", number[0]);
+    row(t, "Work of a step", text);
+    for (int i = 0; i < 3; i++) th_human_seconds(number[i], f->seconds[i]);
+    snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
+    row(t, "Time", text);
+    if (draws_class(w)) {
+        th_human_seconds(number[0], f->class_seconds);
+        snprintf(text, sizeof text, "%lld to draw first, at least %s here",
+                 (long long)th_get_i64(w->cli->options, "class-count"), number[0]);
+        row(t, "Class pictures", text);
+    }
+    th_cli_table(w->cli, t);
+    th_table_free(t);
+    if (draws_class(w))
+        th_str_puts(&w->cli->out, "--class-images SET spares drawing them, --class-latents FILE of an earlier run "
+                                  "encoding them too\n");
+}
+
+static th_status plan(work *w) {
+    forecast f;
+    TH_TRY(make_forecast(w, &f));
+    if (!w->cli->json) return print_plan(w, &f), TH_OK;
+    th_cli_json(w->cli, json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "steps", (json_int_t)w->cost.steps,
+                                  "pictures", (json_int_t)th_dataset_images(w->subject), "trained",
+                                  (json_int_t)w->cost.trained, "bytes", (json_int_t)w->cost.bytes, "flops_a_step",
+                                  (double)w->cost.batches_a_step * w->cost.step.flops, "seconds_here", f.seconds[0],
+                                  "seconds_16_cores", f.seconds[1], "seconds_64_cores", f.seconds[2],
+                                  "class_seconds_here", f.class_seconds));
+    return TH_OK;
+}
+
+/* ---- what goes in */
+
+static th_status note_set(work *w, const char *name, const th_dataset *d, char hash[TH_HASH_TEXT]) {
+    TH_TRY(th_dataset_hash(d, &w->cli->watch, hash));
+    json_t *j = json_pack("{s:s, s:s, s:I}", "set", option(w, name), "sha256", hash, "pictures",
+                          (json_int_t)th_dataset_images(d));
+    if (j && !json_object_set_new(w->inputs, name, j)) return TH_OK;
+    return th_fail(TH_E_INPUT, "--%s: a name that is not UTF-8 cannot be noted in run.json", name);
+}
+
+static th_status find_inputs(work *w) {
+    if (!(w->inputs = json_object())) return th_fail_memory();
+    TH_TRY(th_sd_weights_hash(option(w, "model"), w->model_hash));
+    TH_TRY(th_cli_note_model(w->inputs, "model", option(w, "model"), w->model_hash));
+    TH_TRY(note_set(w, "instances", w->subject, w->subject_hash));
+    if (w->class) TH_TRY(note_set(w, "class-images", w->class, w->class_hash));
+    const char *latents = class_option(w, "class-latents");
+    if (!latents) return TH_OK;
+    TH_TRY(th_hash_file(latents, w->class_hash));
+    return th_cli_note_model(w->inputs, "class-latents", latents, w->class_hash);
+}
+
+static th_status in_run(const work *w, const char *name, char path[TH_PATH_MAX]) {
+    return th_path_join(path, th_run_folder_path(w->run), name);
+}
+
+static void make_key(const work *w, const char *set, const th_view_params *v, char out[TH_HASH_TEXT]) {
+    char text[512];
+    int n = snprintf(text, sizeof text, "%s %s %lld %d %d %d %lld %llu", w->model_hash, set, (long long)v->side,
+                     (int)v->crop, (int)v->filter, (int)v->flip, (long long)v->views, (unsigned long long)v->seed);
+    th_hash_bytes(text, (size_t)n, out);
+}
+
+/* The encoded pictures in the run's folder where it holds those of this key, else made by the model's autoencoder. */
+static th_status encode(work *w, th_dataset *d, int64_t limit, const char *hash, const th_view_params *v,
+                        const char *name, th_moments *out) {
+    char path[TH_PATH_MAX], key[TH_HASH_TEXT];
+    make_key(w, hash, v, key);
+    TH_TRY(in_run(w, name, path));
+    if (th_path_exists(path) &&
+        th_moments_load(path, key, w->cost.height, w->cost.width, w->cost.channels, out) == TH_OK)
+        return TH_OK;
+    if (!w->sd.vae) TH_TRY(open_model(w, TH_SD_VAE));
+    TH_TRY(th_moments_make(d, limit, w->sd.vae, v, &w->cli->watch, out));
+    return th_moments_save(out, key, path);
+}
+
+static th_status draw_class(work *w) {
+    char dir[TH_PATH_MAX];
+    int64_t made = 0;
+    th_class_images_params p = class_params(w);
+    TH_TRY(in_run(w, "class-images", dir));
+    TH_TRY(th_class_images_count(dir, p.count, &made));
+    if (made < p.count) {
+        TH_TRY(open_model(w, TH_SD_ALL));
+        TH_TRY(th_class_images_make(&w->sd, &p, dir, &w->cli->watch));
+        th_sd_free(&w->sd);
+    }
+    TH_TRY(th_dataset_open(dir, NULL, &w->cli->watch, &w->class));
+    return th_dataset_hash(w->class, &w->cli->watch, w->class_hash);
+}
+
+static th_status find_class(work *w) {
+    const char *latents = class_option(w, "class-latents");
+    if (latents)
+        return th_moments_load(latents, NULL, w->cost.height, w->cost.width, w->cost.channels, &w->class_moments);
+    if (draws_class(w)) TH_TRY(draw_class(w));
+    th_view_params v;
+    th_personal_read_views(w->cli->options, w->method, &w->p, &v);
+    v.views = 1;
+    v.flip = false;
+    v.filter = TH_RESIZE_BILINEAR;
+    if (v.crop == TH_CROP_SQUASH) v.crop = TH_CROP_RANDOM;
+    return encode(w, w->class, th_get_i64(w->cli->options, "class-count"), w->class_hash, &v,
+                  "class-latents.safetensors", &w->class_moments);
+}
+
+static th_status find_pictures(work *w) {
+    th_view_params v;
+    if (has_prior(w)) TH_TRY(find_class(w));
+    th_personal_read_views(w->cli->options, w->method, &w->p, &v);
+    TH_TRY(encode(w, w->subject, 0, w->subject_hash, &v, "instance-latents.safetensors", &w->subject_moments));
+    if (has_prior(w) && strcmp(w->class_moments.vae, w->subject_moments.vae))
+        return th_fail(TH_E_INPUT, "%s: is of another autoencoder than the model's",
+                       class_option(w, "class-latents") ? class_option(w, "class-latents") : "class-latents");
+    th_sd_free(&w->sd);
+    return TH_OK;
+}
+
+/* ---- the training */
+
+static th_status measure(work *w, double out[2]) {
+    if (!w->draws) return TH_OK;
+    return th_personal_measure(w->personal, &w->subject_moments, has_prior(w) ? &w->class_moments : NULL, w->draws,
+                               &out[0], &out[1]);
+}
+
+static th_status train(work *w) {
+    TH_TRY(prepare(w, TH_SD_UNET | TH_SD_TEXT));
+    TH_TRY(th_personal_read_prompts(w->personal));
+    if (!w->cost.text_trained) th_sd_release(&w->sd, TH_SD_TEXT);
+    TH_TRY(th_personal_start(w->personal));
+    TH_TRY(measure(w, w->before));
+    TH_TRY(th_personal_run(w->personal, &w->subject_moments, has_prior(w) ? &w->class_moments : NULL, w->run,
+                           &w->cli->watch, &w->result));
+    return measure(w, w->after);
+}
+
+static th_status write_card(const work *w, const char *dir) {
+    th_str card;
+    th_str_init(&card, 1 << 16);
+    th_str_printf(&card, "# A subject, learnt by %s\n\nFrom %lld pictures, `%s`: %s. ", w->method->name,
+                  (long long)w->subject_moments.pictures, w->p.prompt ? w->p.prompt : option(w, "word"),
+                  w->method->summary);
+    th_str_printf(&card, "%lld steps at a learning rate of %g. ", (long long)w->cost.steps, w->cost.lr);
+    if (has_prior(w))
+        th_str_printf(&card, "%lld pictures of the class, `%s`, with weight %g. ", (long long)w->class_moments.pictures,
+                      w->p.class_prompt, (double)w->p.prior_weight);
+    th_str_printf(&card, "The model it began from: `%s` (SHA-256 of its weights %s).\n\n%s\n\n", option(w, "model"),
+                  w->model_hash, w->method->usage);
+    if (w->draws) {
+        th_str_printf(&card,
+                      "Denoising loss on the subject's pictures, at %lld fixed times and noises: %.4f before, "
+                      "%.4f after",
+                      (long long)(w->draws * w->p.batch), w->before[0], w->after[0]);
+        if (has_prior(w)) th_str_printf(&card, "; on the class' pictures %.4f and %.4f", w->before[1], w->after[1]);
+        th_str_puts(&card, ".\n\n");
+    }
+    th_str_printf(&card,
+                  "Made by theriac %s: `theriac personalize %s`, see `run.json` beside this folder for every "
+                  "option.\n",
+                  th_version(), w->method->name);
+    th_status s = th_cli_write_card(dir, &card);
+    th_str_free(&card);
+    return s;
+}
+
+static th_status save(work *w, char dir[TH_PATH_MAX]) {
+    TH_TRY(in_run(w, "model", dir));
+    TH_TRY(th_personal_write(w->personal, dir, option(w, "save-dtype")));
+    TH_TRY(write_card(w, dir));
+    TH_TRY(th_run_folder_note(w->run, "seconds", json_real(w->result.seconds_in_all)));
+    if (!w->draws) return TH_OK;
+    return th_run_folder_note(w->run, "results",
+                              json_pack("{s:f, s:f, s:f, s:f}", "subject_loss_before", w->before[0], "subject_loss",
+                                        w->after[0], "class_loss_before", w->before[1], "class_loss", w->after[1]));
+}
+
+static th_status report(work *w, const char *dir) {
+    const th_cli_figure figures[] = {
+        {"subject_loss_before", "Loss on the subject at fixed noise, before", w->before[0], 4},
+        {"subject_loss", "After", w->after[0], 4},
+        {"class_loss_before", "Loss on the class, before", w->before[1], 4},
+        {"class_loss", "After", w->after[1], 4},
+    };
+    return th_cli_fit_report(w->cli, &w->result, figures, !w->draws ? 0 : has_prior(w) ? 4 : 2, 0, dir);
+}
+
+static th_status personalize(work *w) {
+    char command[64], dir[TH_PATH_MAX];
+    snprintf(command, sizeof command, "personalize %s", w->method->name);
+    TH_TRY(find_inputs(w));
+    TH_TRY(th_cli_fit_open(w->cli, command, w->inputs, &w->run));
+    close_model(w);
+    TH_TRY(find_pictures(w));
+    TH_TRY(train(w));
+    TH_TRY(save(w, dir));
+    return report(w, dir);
+}
+
+static th_status run_all(work *w) {
+    th_options *o = w->cli->options;
+    TH_TRY(th_cli_job_check(w->cli));
+    TH_TRY(check_class_options(w));
+    TH_TRY(open_set(w, "instances", &w->subject));
+    if (class_option(w, "class-images")) TH_TRY(open_set(w, "class-images", &w->class));
+    th_personal_params_init(&w->p);
+    TH_TRY(th_personal_read(o, w->method, &w->p));
+    w->p.train.resume = th_get_bool(o, "resume");
+    w->draws = th_get_i64(o, "eval-draws");
+    TH_TRY(prepare(w, 0));
+    w->p.side = w->cost.side;
+    TH_TRY(note_prompts(w));
+    return th_get_bool(o, "plan") ? plan(w) : personalize(w);
+}
+
+static th_status run(th_cli *cli) {
+    work w = {.cli = cli, .method = th_personalizers[cli->method]};
+    th_status s = th_cli_fit_stopped(run_all(&w), w.run);
+    close_model(&w);
+    th_moments_free(&w.subject_moments);
+    th_moments_free(&w.class_moments);
+    th_run_folder_close(w.run);
+    th_dataset_close(w.subject);
+    th_dataset_close(w.class);
+    json_decref(w.inputs);
+    return s;
+}
+
+static const th_option_group with_class[] = {{"Model", model_options},
+                                             {"Subject", th_personal_subject_options},
+                                             {"Class", th_personal_class_options},
+                                             {"Training", th_personal_train_options},
+                                             {"Run", th_run_options},
+                                             {NULL, NULL}},
+                             without_class[] = {{"Model", model_options},
+                                                {"Subject", th_personal_subject_options},
+                                                {"Training", th_personal_train_options},
+                                                {"Run", th_run_options},
+                                                {NULL, NULL}};
+
+static bool method(int64_t i, th_cli_method *out) {
+    const th_personalizer *m = th_personalizers[i];
+    if (m)
+        *out = (th_cli_method){.name = m->name,
+                               .summary = m->summary,
+                               .options = m->options,
+                               .groups = m->prior ? with_class : without_class};
+    return m != NULL;
+}
+
+const th_verb th_verb_personalize = {
+    .name = "personalize",
+    .summary = "teach a text-to-image model one subject",
+    .about =
+        "Pictures are encoded once and kept in the run's folder, with those of the class that the model draws where "
+        "--class-prompt asks for prior preservation and no --class-images are given. The result lies in OUT/model, "
+        "as diffusers loads it.",
+    .examples =
+        "theriac personalize dreambooth --model sd15 --instances my-dog --instance-prompt 'a photo of sks dog' "
+        "--class-prompt 'a photo of a dog' -o out/dog\n"
+        "theriac personalize lora --model sd15 --instances my-dog --instance-prompt 'a photo of sks dog' -o out/lora\n"
+        "theriac personalize textual-inversion --model sd15 --instances my-dog --word '<my-dog>' --initializer dog "
+        "-o out/word",
+    .method = method,
+    .computes = true,
+    .run = run,
+};

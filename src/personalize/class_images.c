@@ -1,0 +1,93 @@
+/* Drawing pictures of a class. */
+#include "personalize/class_images.h"
+
+#include <stdio.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "personalize/personalize_parts.h"
+
+static th_status path_of(const char *dir, int64_t i, char path[TH_PATH_MAX]) {
+    char name[40];
+    snprintf(name, sizeof name, "%06lld.png", (long long)i);
+    return th_path_join(path, dir, name);
+}
+
+/* Files appear whole or not at all, so those that are there are done. */
+th_status th_class_images_count(const char *dir, int64_t most, int64_t *count) {
+    char path[TH_PATH_MAX];
+    *count = 0;
+    for (int64_t i = 0; i < most; i++) {
+        TH_TRY(path_of(dir, i, path));
+        *count += th_path_exists(path);
+    }
+    return TH_OK;
+}
+
+static th_status new_generator(th_sd *sd, const th_class_images_params *p, th_generator **out) {
+    th_generate_params g;
+    th_generate_params_init(&g);
+    g.steps = p->steps;
+    g.batch = p->batch < p->count ? p->batch : p->count;
+    g.width = g.height = p->side;
+    g.guidance = p->guidance;
+    g.threads = p->threads;
+    g.compute = p->compute;
+    g.memory = p->memory;
+    th_personal_freeze(th_unet_params(sd->unet));
+    th_personal_freeze(th_vae_params(sd->vae));
+    th_personal_freeze(th_text_encoder_params(sd->text));
+    return th_generator_new(sd, &g, out);
+}
+
+typedef struct {
+    const char *dir;
+    int64_t *numbers; /* of the pictures that are missing */
+} drawing;
+
+static th_status keep(void *user, const th_generated *picture) {
+    const drawing *d = user;
+    char path[TH_PATH_MAX];
+    TH_TRY(path_of(d->dir, d->numbers[picture->index], path));
+    return th_image_write(path, picture->image, 100);
+}
+
+static th_status list_missing(const th_class_images_params *p, const char *dir, drawing *d, th_generate_request *r,
+                              int64_t *n) {
+    char path[TH_PATH_MAX];
+    *n = 0;
+    for (int64_t i = 0; i < p->count; i++) {
+        TH_TRY(path_of(dir, i, path));
+        if (th_path_exists(path)) continue;
+        d->numbers[*n] = i;
+        r[(*n)++] = (th_generate_request){.prompt = p->prompt, .seed = p->seed + (uint64_t)i};
+    }
+    return TH_OK;
+}
+
+th_status th_class_images_make(th_sd *sd, const th_class_images_params *p, const char *dir, const th_watch *w) {
+    drawing d = {.dir = dir};
+    th_generator *g = NULL;
+    int64_t n = 0;
+    TH_TRY(th_make_dirs(dir));
+    th_generate_request *requests = th_alloc((size_t)p->count, sizeof *requests);
+    d.numbers = th_alloc((size_t)p->count, sizeof *d.numbers);
+    th_status s = requests && d.numbers ? TH_OK : th_fail_memory();
+    if (s == TH_OK) s = list_missing(p, dir, &d, requests, &n);
+    if (s == TH_OK && n) s = new_generator(sd, p, &g);
+    if (s == TH_OK && n) s = th_generator_run(g, requests, n, w, keep, &d);
+    th_generator_free(g);
+    th_free(requests);
+    th_free(d.numbers);
+    return th_fail_in(s, "pictures of the class");
+}
+
+th_status th_class_images_seconds(th_sd *sd, const th_class_images_params *p, const th_ceilings *c, double *seconds) {
+    th_generator *g;
+    th_generate_cost cost;
+    TH_TRY(new_generator(sd, p, &g));
+    th_status s = th_generator_get_cost(g, p->count, 2, &cost);
+    th_generator_free(g);
+    if (s == TH_OK) *seconds = th_generate_seconds(&cost, c, c->threads);
+    return s;
+}
