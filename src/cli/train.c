@@ -1,7 +1,9 @@
 /* theriac train: one file a kind of model. */
 #include "cli/verb.h"
 
-#define METHODS(X) X(clip)
+#define METHODS(X) \
+    X(clip)        \
+    X(vae)
 
 #define DECLARED(name) extern const th_cli_method th_train_##name;
 METHODS(DECLARED)

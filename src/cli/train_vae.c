@@ -95,8 +95,6 @@ static th_status write_card(const work *w, const char *dir) {
 
 static th_status save(work *w, char dir[TH_PATH_MAX]) {
     TH_TRY(th_path_join(dir, th_get_str(w->cli->options, "out"), "model"));
-    TH_TRY(th_make_dirs(dir));
-    TH_TRY(th_vae_write_config(th_vae_get_config(w->vae), dir));
     TH_TRY(th_vae_save(w->vae, dir, th_get_str(w->cli->options, "save-dtype")));
     TH_TRY(write_card(w, dir));
     TH_TRY(th_run_folder_note(w->run, "seconds", json_real(w->result.seconds_in_all)));

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "format/json.h"
+#include "model/weights.h"
 
 #define CONFIG_MAX ((size_t)1 << 20)
 #define MOST_CHANNELS (1 << 16)
