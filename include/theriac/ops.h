@@ -82,6 +82,9 @@ th_tensor *th_l2_normalize(th_graph *g, th_tensor *x); /* rows of unit length */
 th_tensor *th_softmax_cross_entropy(th_graph *g, th_tensor *logits, th_tensor *labels);
 /* table [v, d], ids i32 [...] → [..., d]. Ids outside [0, v) read row 0: whoever fills the input checks them. */
 th_tensor *th_take_rows(th_graph *g, th_tensor *table, th_tensor *ids);
+/* The same where id i is row i − first, and ids outside of the table give zeros: the sum over several tables takes each
+ * id from the one that has it. */
+th_tensor *th_take_rows_from(th_graph *g, th_tensor *table, th_tensor *ids, int64_t first);
 /* x [..., d], ids i32 [...] → [rows, d]: row r is the sum of the rows of x whose id is r. */
 th_tensor *th_scatter_rows(th_graph *g, th_tensor *x, th_tensor *ids, int64_t rows);
 /* ids i32 [n] → [n, classes]. */

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "graph/graph.h"
 #include "model/clip_files.h"
+#include "model/clip_tower.h"
 #include "model/patches.h"
 
 void th_clip_config_init(th_clip_config *c) {
@@ -40,32 +41,14 @@ th_status th_clip_config_named(const char *name, th_clip_config *c) {
 
 int64_t th_clip_grid(const th_clip_config *c) { return c->image_size / c->patch_size; }
 
-static th_status within(const char *owner, const char *what, int64_t value, int64_t most) {
-    if (value >= 1 && value <= most) return TH_OK;
-    return th_fail(TH_E_INPUT, "the %s's %s is %lld, it should lie in [1, %lld]", owner, what, (long long)value,
-                   (long long)most);
-}
-
-static th_status check_tower(const char *name, const th_clip_tower *t) {
-    TH_TRY(within(name, "width", t->width, TH_CLIP_MOST_WIDTH));
-    TH_TRY(within(name, "heads", t->heads, TH_CLIP_MOST_WIDTH));
-    TH_TRY(within(name, "layers", t->layers, TH_CLIP_MOST_LAYERS));
-    TH_TRY(within(name, "MLP width", t->mlp, TH_CLIP_MOST_WIDTH));
-    if (t->width % t->heads)
-        return th_fail(TH_E_INPUT, "the %s's width %lld is no multiple of its %lld heads", name, (long long)t->width,
-                       (long long)t->heads);
-    if (!(t->eps >= 0.0f && t->eps < 1.0f)) return th_fail(TH_E_INPUT, "the %s's eps of norms is not in [0, 1)", name);
-    return TH_OK;
-}
-
 th_status th_clip_check(const th_clip_config *c) {
-    TH_TRY(check_tower("vision tower", &c->vision));
-    TH_TRY(check_tower("text tower", &c->text));
-    TH_TRY(within("model", "image size", c->image_size, TH_CLIP_MOST_SIDE));
-    TH_TRY(within("model", "patch size", c->patch_size, TH_CLIP_MOST_SIDE));
-    TH_TRY(within("model", "vocabulary", c->vocab_size, TH_CLIP_MOST_VOCAB));
-    TH_TRY(within("model", "context", c->context, TH_CLIP_MOST_CONTEXT));
-    TH_TRY(within("model", "projection", c->projection, TH_CLIP_MOST_WIDTH));
+    TH_TRY(th_clip_tower_check("vision tower", &c->vision));
+    TH_TRY(th_clip_tower_check("text tower", &c->text));
+    TH_TRY(th_clip_size_check("model", "image size", c->image_size, TH_CLIP_MOST_SIDE));
+    TH_TRY(th_clip_size_check("model", "patch size", c->patch_size, TH_CLIP_MOST_SIDE));
+    TH_TRY(th_clip_size_check("model", "vocabulary", c->vocab_size, TH_CLIP_MOST_VOCAB));
+    TH_TRY(th_clip_size_check("model", "context", c->context, TH_CLIP_MOST_CONTEXT));
+    TH_TRY(th_clip_size_check("model", "projection", c->projection, TH_CLIP_MOST_WIDTH));
     if (!(fabsf(c->logit_scale) <= TH_CLIP_MOST_SCALE))
         return th_fail(TH_E_INPUT, "the model's logit scale is not in [-80, 80]");
     if (c->image_size < c->patch_size)
@@ -74,20 +57,10 @@ th_status th_clip_check(const th_clip_config *c) {
     return TH_OK;
 }
 
-static th_transformer_config tower_config(const th_clip_tower *t, bool causal) {
-    return (th_transformer_config){.width = t->width,
-                                   .heads = t->heads,
-                                   .layers = t->layers,
-                                   .mlp = t->mlp,
-                                   .activation = t->quick_gelu ? TH_QUICK_GELU : TH_GELU,
-                                   .eps = t->eps,
-                                   .causal = causal};
-}
-
 static void make_vision(th_maker *m, th_clip *c) {
     const th_clip_config *k = &c->config;
     int64_t d = k->vision.width, grid = th_clip_grid(k);
-    th_transformer_config t = tower_config(&k->vision, false);
+    th_transformer_config t = th_clip_tower_transformer(&k->vision, false);
     c->class_embedding = th_make_param(m, TH_DESC(TH_F32, d), "vision_model.embeddings.class_embedding");
     c->patch_embedding = th_make_param(m, TH_DESC(TH_F32, d, k->patch_size * k->patch_size * 3),
                                        "vision_model.embeddings.patch_embedding.weight");
@@ -102,7 +75,7 @@ static void make_vision(th_maker *m, th_clip *c) {
 static void make_text(th_maker *m, th_clip *c) {
     const th_clip_config *k = &c->config;
     int64_t d = k->text.width;
-    th_transformer_config t = tower_config(&k->text, true);
+    th_transformer_config t = th_clip_tower_transformer(&k->text, true);
     c->tokens = th_make_param(m, TH_DESC(TH_F32, k->vocab_size, d), "text_model.embeddings.token_embedding.weight");
     c->text_positions =
         th_make_param(m, TH_DESC(TH_F32, k->context, d), "text_model.embeddings.position_embedding.weight");

@@ -7,50 +7,19 @@
 #include "base/memory.h"
 #include "format/json.h"
 #include "model/clip_files.h"
+#include "model/clip_tower.h"
 
 #define CONFIG_MAX ((size_t)16 << 20) /* bytes; a model card's worth of labels fits a hundred times */
 
-static th_status read_activation(const th_json *j, const char *field, bool *quick) {
-    const char *name = *quick ? "quick_gelu" : "gelu";
-    TH_TRY(th_json_string(j, field, &name));
-    if (strcmp(name, "quick_gelu") && strcmp(name, "gelu")) return th_json_fail(j, field, "\"quick_gelu\" or \"gelu\"");
-    *quick = !strcmp(name, "quick_gelu");
-    return TH_OK;
-}
-
-/* Fields of one tower under "vision_config" or "text_config". Old files have "…_config_dict" beside it, which wins
- * whole. */
-static th_status read_tower(const th_json *j, const char *group, th_clip_tower *t) {
-    char field[128];
-    const struct {
-        const char *name;
-        int64_t most, *value;
-    } ints[] = {{"hidden_size", TH_CLIP_MOST_WIDTH, &t->width},
-                {"num_attention_heads", TH_CLIP_MOST_WIDTH, &t->heads},
-                {"num_hidden_layers", TH_CLIP_MOST_LAYERS, &t->layers},
-                {"intermediate_size", TH_CLIP_MOST_WIDTH, &t->mlp}};
-    for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) {
-        snprintf(field, sizeof field, "%s.%s", group, ints[i].name);
-        TH_TRY(th_json_int(j, field, 1, ints[i].most, ints[i].value));
-    }
-    snprintf(field, sizeof field, "%s.hidden_act", group);
-    TH_TRY(read_activation(j, field, &t->quick_gelu));
-    double eps = 1e-5;
-    snprintf(field, sizeof field, "%s.layer_norm_eps", group);
-    TH_TRY(th_json_double(j, field, &eps));
-    if (!(eps >= 0 && eps < 1)) return th_json_fail(j, field, "in [0, 1)");
-    t->eps = (float)eps;
-    return TH_OK;
-}
-
+/* Old files have "…_config_dict" beside "…_config", which wins whole. */
 static th_status read_hugging_face(const th_json *j, th_clip_config *c) {
     const char *type = "clip";
     TH_TRY(th_json_string(j, "model_type", &type));
     if (strcmp(type, "clip")) return th_json_fail(j, "model_type", "\"clip\"");
     const char *vision = th_json_has(j, "vision_config_dict") ? "vision_config_dict" : "vision_config";
     const char *text = th_json_has(j, "text_config_dict") ? "text_config_dict" : "text_config";
-    TH_TRY(read_tower(j, vision, &c->vision));
-    TH_TRY(read_tower(j, text, &c->text));
+    TH_TRY(th_clip_tower_read(j, vision, &c->vision));
+    TH_TRY(th_clip_tower_read(j, text, &c->text));
     int64_t channels = 3;
     const struct {
         const char *group, *name;
@@ -197,33 +166,13 @@ th_status th_clip_load_config(const char *dir, th_clip_config *out) {
     return th_clip_read_config(dir, out, &open_clip);
 }
 
-/* The double with the fewest digits that is this float again: what somebody would have written. */
-static double shortest(float f) {
-    if (f == 0.0f || !isfinite(f)) return (double)f;
-    int first = (int)floor(log10(fabs((double)f)));
-    for (int digits = 1; digits < 9; digits++) {
-        double unit = pow(10.0, first - digits + 1), near = 1.0 / unit;
-        /* 1e-05 is 1 / 1e5: a power of ten below 1 is itself rounded, one above is not. */
-        double d = unit < 1.0 ? round((double)f * round(near)) / round(near) : round((double)f / unit) * unit;
-        if ((float)d == f) return d;
-    }
-    return (double)f;
-}
-
-static json_t *tower_json(const th_clip_tower *t, const char *type, int64_t projection) {
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:f, s:f}", "model_type", type, "hidden_size",
-                     (json_int_t)t->width, "intermediate_size", (json_int_t)t->mlp, "num_hidden_layers",
-                     (json_int_t)t->layers, "num_attention_heads", (json_int_t)t->heads, "projection_dim",
-                     (json_int_t)projection, "hidden_act", t->quick_gelu ? "quick_gelu" : "gelu", "layer_norm_eps",
-                     shortest(t->eps), "attention_dropout", 0.0);
-}
-
 th_status th_clip_print_config(const th_clip_config *c, const char *dtype, th_str *out) {
-    json_t *vision = tower_json(&c->vision, "clip_vision_model", c->projection);
-    json_t *text = tower_json(&c->text, "clip_text_model", c->projection);
-    json_t *j = json_pack("{s:[s], s:s, s:I, s:f, s:s, s:o?, s:o?}", "architectures", "CLIPModel", "model_type", "clip",
-                          "projection_dim", (json_int_t)c->projection, "logit_scale_init_value",
-                          shortest(c->logit_scale), "torch_dtype", dtype, "text_config", text, "vision_config", vision);
+    json_t *vision = th_clip_tower_json(&c->vision, "clip_vision_model", c->projection);
+    json_t *text = th_clip_tower_json(&c->text, "clip_text_model", c->projection);
+    json_t *j =
+        json_pack("{s:[s], s:s, s:I, s:f, s:s, s:o?, s:o?}", "architectures", "CLIPModel", "model_type", "clip",
+                  "projection_dim", (json_int_t)c->projection, "logit_scale_init_value", th_shortest(c->logit_scale),
+                  "torch_dtype", dtype, "text_config", text, "vision_config", vision);
     int bad = !j || json_object_set_new(vision, "image_size", json_integer(c->image_size)) ||
               json_object_set_new(vision, "patch_size", json_integer(c->patch_size)) ||
               json_object_set_new(vision, "num_channels", json_integer(3)) ||

@@ -16,4 +16,17 @@ extern const th_op th_op_add, th_op_affine, th_op_attention, th_op_attention_bwd
 /* For the rewriter: the product of node n, on the inputs `in`, with a residual added; NULL if it has one already. */
 th_tensor *th_matmul_add_residual(th_graph *g, const th_node *n, th_tensor *const *in, th_tensor *residual);
 
+/* Of take_rows and scatter_rows: id i is row i − first. Ids outside of the table mean row 0, or no row at all. */
+typedef struct {
+    int64_t rows, first; /* rows: of what scatter_rows makes */
+    bool outside_is_none;
+} th_rows_attr;
+/* The row, or −1 for none. */
+static inline int64_t th_row_of(const th_rows_attr *a, int64_t id, int64_t rows) {
+    int64_t r = id - a->first;
+    return r >= 0 && r < rows ? r : a->outside_is_none ? -1 : 0;
+}
+th_tensor *th_take_rows_by(th_graph *g, th_tensor *table, th_tensor *ids, const th_rows_attr *a);
+th_tensor *th_scatter_rows_by(th_graph *g, th_tensor *x, th_tensor *ids, const th_rows_attr *a);
+
 #endif

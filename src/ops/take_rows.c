@@ -16,7 +16,9 @@ static th_status infer(th_node *n) {
 }
 
 static void grad(th_vjp *v) {
-    if (v->want[0]) v->dx[0] = th_scatter_rows(v->g, v->dy[0], v->n->in[1], v->n->in[0]->desc.dim[0]);
+    th_rows_attr a = *(const th_rows_attr *)v->n->attr;
+    a.rows = v->n->in[0]->desc.dim[0];
+    if (v->want[0]) v->dx[0] = th_scatter_rows_by(v->g, v->dy[0], v->n->in[1], &a);
 }
 
 static void range(const th_kernel_args *a, int64_t begin, int64_t end, char *scratch) {
@@ -26,9 +28,11 @@ static void range(const th_kernel_args *a, int64_t begin, int64_t end, char *scr
     size_t size = th_dtype_bytes(y->dtype);
     (void)scratch;
     for (int64_t r = begin; r < end; r++) {
-        int64_t from = id[r] >= 0 && id[r] < rows ? id[r] : 0;
+        int64_t from = th_row_of(a->n->attr, id[r], rows);
         char *to = (char *)a->out[0] + (size_t)(r * c) * size;
-        if (table->dtype == y->dtype)
+        if (from < 0)
+            memset(to, 0, (size_t)c * size);
+        else if (table->dtype == y->dtype)
             memcpy(to, (const char *)a->in[0] + (size_t)(from * c) * size, (size_t)c * size);
         else if (y->dtype == TH_BF16)
             th_bf16_write((uint16_t *)to, (const float *)a->in[0] + from * c, c);
@@ -39,8 +43,10 @@ static void range(const th_kernel_args *a, int64_t begin, int64_t end, char *scr
 
 static void reference(const th_reference_args *a) {
     int64_t c = a->n->in[0]->desc.dim[1], count = th_desc_count(&a->n->in[1]->desc);
-    for (int64_t r = 0; r < count; r++)
-        for (int64_t i = 0; i < c; i++) a->out[0][r * c + i] = a->in[0][(int64_t)a->in[1][r] * c + i];
+    for (int64_t r = 0; r < count; r++) {
+        int64_t from = th_row_of(a->n->attr, (int64_t)a->in[1][r], a->n->in[0]->desc.dim[0]);
+        for (int64_t i = 0; i < c; i++) a->out[0][r * c + i] = from < 0 ? 0 : a->in[0][from * c + i];
+    }
 }
 
 const th_op th_op_take_rows = {
@@ -53,6 +59,14 @@ const th_op th_op_take_rows = {
     .cpu = {.range = range},
 };
 
+th_tensor *th_take_rows_by(th_graph *g, th_tensor *table, th_tensor *ids, const th_rows_attr *a) {
+    return TH_RECORD(g, &th_op_take_rows, a, table, ids);
+}
+
 th_tensor *th_take_rows(th_graph *g, th_tensor *table, th_tensor *ids) {
-    return TH_RECORD0(g, &th_op_take_rows, table, ids);
+    return th_take_rows_by(g, table, ids, &(th_rows_attr){0});
+}
+
+th_tensor *th_take_rows_from(th_graph *g, th_tensor *table, th_tensor *ids, int64_t first) {
+    return th_take_rows_by(g, table, ids, &(th_rows_attr){.first = first, .outside_is_none = true});
 }

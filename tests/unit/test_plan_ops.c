@@ -76,6 +76,7 @@ static th_tensor *b_upsample2d(th_graph *g, th_tensor **x) { return th_upsample2
 static th_tensor *b_l2(th_graph *g, th_tensor **x) { return th_l2_normalize(g, x[0]); }
 static th_tensor *b_ce(th_graph *g, th_tensor **x) { return th_softmax_cross_entropy(g, x[0], x[1]); }
 static th_tensor *b_take(th_graph *g, th_tensor **x) { return th_take_rows(g, x[0], x[1]); }
+static th_tensor *b_take_from(th_graph *g, th_tensor **x) { return th_take_rows_from(g, x[0], x[1], 2); }
 static th_tensor *b_scatter(th_graph *g, th_tensor **x) { return th_scatter_rows(g, x[0], x[1], 6); }
 static th_tensor *b_attention(th_graph *g, th_tensor **x) { return th_attention(g, x[0], x[1], x[2], 2, false); }
 static th_tensor *b_causal(th_graph *g, th_tensor **x) { return th_attention(g, x[0], x[1], x[2], 3, true); }
@@ -158,6 +159,7 @@ static int make_rows(row *r) {
     r[n++] = (row){"l2_normalize", b_l2, {D(9, 50)}, 1, 0, -1, 1, 0, false};
     r[n++] = (row){"softmax_cross_entropy", b_ce, {D(9, 13), I(9)}, 2, 13, -3, 3, 0, false};
     r[n++] = (row){"take_rows", b_take, {D(6, 70), I(4, 3)}, 2, 6, -1, 1, 0, false};
+    r[n++] = (row){"take_rows_from", b_take_from, {D(3, 70), I(4, 3)}, 2, 6, -1, 1, 0, false};
     r[n++] = (row){"scatter_rows", b_scatter, {D(12, 70), I(12)}, 2, 6, -1, 1, 0, false};
     r[n++] = (row){"attention", b_attention, {D(2, 5, 48), D(2, 9, 48), D(2, 9, 48)}, 3, 0, -2, 2, 0, false};
     r[n++] = (row){"attention, two blocks of keys",
