@@ -236,7 +236,7 @@ static th_status draw_class(work *w) {
     int64_t made = 0;
     th_class_images_params p = class_params(w);
     TH_TRY(in_run(w, "class-images", dir));
-    TH_TRY(th_class_images_count(dir, p.count, &made));
+    TH_TRY(th_class_images_begin(&p, w->model_hash, dir, &made));
     if (made < p.count) {
         TH_TRY(open_model(w, TH_SD_ALL));
         TH_TRY(th_class_images_make(&w->sd, &p, dir, &w->cli->watch));

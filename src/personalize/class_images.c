@@ -2,10 +2,13 @@
 #include "personalize/class_images.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "personalize/personalize_parts.h"
+
+#define KEY_FILE ".drawn-by" /* beside the pictures */
 
 static th_status path_of(const char *dir, int64_t i, char path[TH_PATH_MAX]) {
     char name[40];
@@ -13,11 +16,39 @@ static th_status path_of(const char *dir, int64_t i, char path[TH_PATH_MAX]) {
     return th_path_join(path, dir, name);
 }
 
+/* What the pictures depend on. */
+static void make_key(const th_class_images_params *p, const char *model, char out[TH_HASH_TEXT]) {
+    th_hash h;
+    char text[160];
+    int n = snprintf(text, sizeof text, "%lld %lld %.9g %llu %s", (long long)p->side, (long long)p->steps,
+                     (double)p->guidance, (unsigned long long)p->seed, th_dtype_name(p->compute));
+    th_hash_init(&h);
+    th_hash_add(&h, text, (size_t)n + 1);
+    th_hash_add(&h, model, strlen(model) + 1);
+    th_hash_add(&h, p->prompt, strlen(p->prompt));
+    th_hash_text(&h, out);
+}
+
+static bool has_key(const char *path, const char *key) {
+    th_bytes was;
+    if (!th_path_exists(path) || th_file_read(path, 4096, &was) != TH_OK) return false;
+    bool same = !strcmp(was.data, key);
+    th_free(was.data);
+    return same;
+}
+
 /* Files appear whole or not at all, so those that are there are done. */
-th_status th_class_images_count(const char *dir, int64_t most, int64_t *count) {
-    char path[TH_PATH_MAX];
+th_status th_class_images_begin(const th_class_images_params *p, const char *model, const char *dir, int64_t *count) {
+    char path[TH_PATH_MAX], key[TH_HASH_TEXT];
+    make_key(p, model, key);
     *count = 0;
-    for (int64_t i = 0; i < most; i++) {
+    TH_TRY(th_path_join(path, dir, KEY_FILE));
+    if (!has_key(path, key)) {
+        if (th_path_exists(dir)) TH_TRY(th_remove_tree(dir));
+        TH_TRY(th_make_dirs(dir));
+        TH_TRY(th_file_write(path, key, strlen(key)));
+    }
+    for (int64_t i = 0; i < p->count; i++) {
         TH_TRY(path_of(dir, i, path));
         *count += th_path_exists(path);
     }

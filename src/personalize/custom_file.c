@@ -103,6 +103,12 @@ static th_status fill(const th_safetensors *f, const char *path, const th_st_ten
     return s;
 }
 
+th_status th_custom_read(const th_safetensors *f, const char *name, th_unet *u) {
+    for (int64_t i = 0; i < th_safetensors_count(f); i++)
+        TH_TRY(fill(f, name, th_safetensors_at(f, i), th_unet_params(u)));
+    return TH_OK;
+}
+
 th_status th_custom_load(const char *path, th_unet *u) {
     char inside[TH_PATH_MAX];
     th_safetensors *f = NULL;
@@ -111,9 +117,7 @@ th_status th_custom_load(const char *path, th_unet *u) {
         path = inside;
     }
     TH_TRY(th_safetensors_open(path, NULL, &f));
-    th_status s = TH_OK;
-    for (int64_t i = 0; i < th_safetensors_count(f) && s == TH_OK; i++)
-        s = fill(f, path, th_safetensors_at(f, i), th_unet_params(u));
+    th_status s = th_custom_read(f, path, u);
     th_safetensors_close(f);
     return s;
 }

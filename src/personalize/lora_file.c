@@ -124,7 +124,7 @@ static th_status fill(const th_safetensors *f, const char *path, const th_st_ten
     return s;
 }
 
-static th_status load(const th_safetensors *f, const char *path, float strength, th_unet *u) {
+th_status th_lora_read(const th_safetensors *f, const char *path, float strength, th_unet *u) {
     int64_t rank;
     TH_TRY(check_names(f, path, &rank));
     double alpha = (double)rank;
@@ -145,7 +145,7 @@ th_status th_lora_load(const char *path, float strength, th_unet *u) {
         path = inside;
     }
     TH_TRY(th_safetensors_open(path, NULL, &f));
-    th_status s = load(f, path, strength, u);
+    th_status s = th_lora_read(f, path, strength, u);
     th_safetensors_close(f);
     return s;
 }

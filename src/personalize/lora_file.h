@@ -4,6 +4,7 @@
 #ifndef TH_PERSONALIZE_LORA_FILE_H
 #define TH_PERSONALIZE_LORA_FILE_H
 
+#include "format/safetensors.h"
 #include "model/unet.h"
 
 #define TH_LORA_FILE "pytorch_lora_weights.safetensors"
@@ -14,5 +15,7 @@ th_status th_lora_save(const th_unet *u, float alpha, const char *dir, const cha
  * `strength`. Projections that the file leaves out stay as they are; what it has for other places, such as the text
  * encoder, is TH_E_INPUT by name. */
 th_status th_lora_load(const char *path, float strength, th_unet *u);
+/* The same from an open file, whose name is for errors. */
+th_status th_lora_read(const th_safetensors *f, const char *name, float strength, th_unet *u);
 
 #endif

@@ -233,14 +233,20 @@ static th_status read_file(const th_safetensors *f, const char *path, const char
     return th_st_to_f32(moments, 0, moments->count, m->moments);
 }
 
-th_status th_moments_load(const char *path, const char *key, int64_t height, int64_t width, int64_t channels,
-                          th_moments *out) {
-    th_safetensors *f = NULL;
+th_status th_moments_read(const th_safetensors *f, const char *name, const char *key, int64_t height, int64_t width,
+                          int64_t channels, th_moments *out) {
     th_moments m = {.height = height, .width = width, .channels = channels};
-    TH_TRY(th_safetensors_open(path, NULL, &f));
-    th_status s = read_file(f, path, key, &m);
-    th_safetensors_close(f);
+    th_status s = read_file(f, name, key, &m);
     if (s != TH_OK) return th_moments_free(&m), s;
     *out = m;
     return TH_OK;
+}
+
+th_status th_moments_load(const char *path, const char *key, int64_t height, int64_t width, int64_t channels,
+                          th_moments *out) {
+    th_safetensors *f = NULL;
+    TH_TRY(th_safetensors_open(path, NULL, &f));
+    th_status s = th_moments_read(f, path, key, height, width, channels, out);
+    th_safetensors_close(f);
+    return s;
 }

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "data/dataset.h"
 #include "data/resize.h"
+#include "format/safetensors.h"
 #include "model/vae.h"
 
 typedef enum {
@@ -45,5 +46,8 @@ th_status th_moments_save(const th_moments *m, const char *key, const char *path
 /* A file of another shape, or with another key than this (NULL: any), is TH_E_INPUT. */
 th_status th_moments_load(const char *path, const char *key, int64_t height, int64_t width, int64_t channels,
                           th_moments *out);
+/* The same from an open file, whose name is for errors. */
+th_status th_moments_read(const th_safetensors *f, const char *name, const char *key, int64_t height, int64_t width,
+                          int64_t channels, th_moments *out);
 
 #endif
