@@ -29,12 +29,11 @@ static th_status prepare(th_personal *p) {
     }
     th_unet_hold_first_token(p->sd->unet, true);
     TH_TRY(th_personal_train(p, ps));
-    return has_word(p) ? th_personal_add_word(p, "word", 1) : TH_OK;
+    if (!has_word(p)) return TH_OK;
+    return th_personal_add_word(p, th_get_str(p->options, "word"), th_get_str(p->options, "initializer"), 1);
 }
 
-static th_status start(th_personal *p) {
-    return has_word(p) ? th_personal_start_word(p, th_get_str(p->options, "initializer")) : TH_OK;
-}
+static th_status start(th_personal *p) { return has_word(p) ? th_personal_start_word(p) : TH_OK; }
 
 static th_status save(const th_personal *p, const char *dir, const char *dtype) {
     char path[TH_PATH_MAX], name[256];

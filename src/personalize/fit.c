@@ -22,14 +22,6 @@ void th_personal_freeze(const th_params *ps) {
 
 th_status th_personal_train(th_personal *p, const th_params *ps) { return th_params_borrow(p->trained, ps); }
 
-th_status th_personal_add_word(th_personal *p, const char *option, int64_t rows) {
-    const char *word = th_get_str(p->options, option);
-    TH_TRY(th_fail_in(th_sd_add_words(p->sd, &word, &rows, 1), "--%s", option));
-    p->word = word;
-    p->text_trained = true;
-    return th_personal_train(p, th_text_encoder_added(p->sd->text));
-}
-
 /* The single token of a word. */
 static th_status token_of(const th_sd *sd, const char *word, int32_t *id) {
     th_tokenizer_work *w = NULL;
@@ -46,14 +38,20 @@ static th_status token_of(const th_sd *sd, const char *word, int32_t *id) {
     return s;
 }
 
-th_status th_personal_start_word(th_personal *p, const char *like) {
+th_status th_personal_add_word(th_personal *p, const char *word, const char *like, int64_t rows) {
+    TH_TRY(token_of(p->sd, like, &p->word_like));
+    TH_TRY(th_fail_in(th_sd_add_words(p->sd, &word, &rows, 1), "--word"));
+    p->word = word;
+    p->text_trained = true;
+    return th_personal_train(p, th_text_encoder_added(p->sd->text));
+}
+
+th_status th_personal_start_word(th_personal *p) {
     th_param *rows = th_params_at(th_text_encoder_added(p->sd->text), 0);
     const int64_t *dim = th_param_desc(rows)->dim;
-    int32_t id;
-    TH_TRY(token_of(p->sd, like, &id));
     float *v = th_alloc((size_t)(dim[0] * dim[1]), sizeof *v);
     if (!v) return th_fail_memory();
-    th_status s = th_text_encoder_get_row(p->sd->text, id, v);
+    th_status s = th_text_encoder_get_row(p->sd->text, p->word_like, v);
     for (int64_t i = 1; i < dim[0]; i++) memcpy(v + i * dim[1], v, (size_t)dim[1] * sizeof *v);
     if (s == TH_OK) s = th_param_set(rows, v);
     th_free(v);

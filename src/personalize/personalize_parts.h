@@ -15,6 +15,7 @@ struct th_personal {
     th_params *trained; /* borrowed from the models; what is not trainable in it stays */
     bool text_trained;  /* the text encoder, or words that it reads */
     const char *word;   /* the new word; NULL: none */
+    int32_t word_like;  /* the token whose embedding it starts from */
     /* Prompts: those of the subject, one of which is drawn for each picture, and the one of the class last. */
     th_arena *arena;
     const char **prompts;
@@ -38,10 +39,10 @@ struct th_personal {
 void th_personal_freeze(const th_params *ps);
 /* All of these, as their trainable flags say. */
 th_status th_personal_train(th_personal *p, const th_params *ps);
-/* The new word of the option `option`, with so many rows, which are trained. */
-th_status th_personal_add_word(th_personal *p, const char *option, int64_t rows);
-/* For start: each row of the new word as the embedding of this word, which is a single token. */
-th_status th_personal_start_word(th_personal *p, const char *like);
+/* A new word of so many rows, which are trained. like: the word that it starts from, which is a single token. */
+th_status th_personal_add_word(th_personal *p, const char *word, const char *like, int64_t rows);
+/* For start: each row of the new word as the embedding that it starts from. */
+th_status th_personal_start_word(th_personal *p);
 
 /* Fills prompts and ids. */
 th_status th_personal_find_prompts(th_personal *p);

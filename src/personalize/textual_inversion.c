@@ -15,9 +15,10 @@ static const th_option options[] = {
     TH_OPT_END,
 };
 
-static th_status prepare(th_personal *p) { return th_personal_add_word(p, "word", th_get_i64(p->options, "vectors")); }
-
-static th_status start(th_personal *p) { return th_personal_start_word(p, th_get_str(p->options, "initializer")); }
+static th_status prepare(th_personal *p) {
+    th_options *o = p->options;
+    return th_personal_add_word(p, th_get_str(o, "word"), th_get_str(o, "initializer"), th_get_i64(o, "vectors"));
+}
 
 static th_status save(const th_personal *p, const char *dir, const char *dtype) {
     char path[TH_PATH_MAX];
@@ -32,7 +33,7 @@ const th_personalizer th_personalizer_textual_inversion = {
     .options = options,
     .recipe = {.lr = 5e-4, .steps = 3000, .crop = TH_CROP_SQUASH, .filter = TH_RESIZE_BICUBIC, .flip = true},
     .prepare = prepare,
-    .start = start,
+    .start = th_personal_start_word,
     .write = save,
     .usage = "The embedding of a new word: `theriac generate --embedding DIR`, or `pipe.load_textual_inversion(DIR)`.",
 };
