@@ -181,7 +181,7 @@ static th_status source(const void *model, const th_param *p, th_weight_source *
 }
 
 th_status th_vae_load(th_vae *v, const char *dir, const char *variant) {
-    return th_weights_load(dir, variant, th_vae_params(v), source, v);
+    return th_weights_load_whole(dir, variant, th_vae_params(v), source, v);
 }
 
 th_status th_vae_save(const th_vae *v, const char *dir, const char *dtype) {

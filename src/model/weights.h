@@ -3,6 +3,7 @@
 #ifndef TH_MODEL_WEIGHTS_H
 #define TH_MODEL_WEIGHTS_H
 
+#include "base/hash.h"
 #include "format/safetensors.h"
 #include "theriac/graph.h"
 
@@ -30,11 +31,22 @@ th_status th_weight_as_is(const void *model, const th_param *p, th_weight_source
 /* Reads all parameters of the set from a file, or the files of a folder (see th_safetensors_open). All tensors are
  * looked at before memory is taken for any, so the file's size bounds what a config can ask for. */
 th_status th_weights_load(const char *path, const char *variant, th_params *ps, th_weight_map map, const void *model);
-/* The same from an open file. */
+/* The same for files that should hold nothing else: a tensor that is no parameter's is TH_E_INPUT, since it belongs to
+ * another model than the config describes. Buffers that end in "position_ids" are let be. */
+th_status th_weights_load_whole(const char *path, const char *variant, th_params *ps, th_weight_map map,
+                                const void *model);
+/* The same as th_weights_load from an open file. */
 th_status th_weights_read(const th_safetensors *file, th_params *ps, th_weight_map map, const void *model);
 /* Writes PATH, a .safetensors file, in "f32", "f16" or "bf16". Sources that share a tensor cannot be written. */
 th_status th_weights_save(const char *path, const th_params *ps, th_weight_map map, const void *model,
                           const char *dtype);
+
+/* The variant of a folder's weights: "" where there are files without one, or else the only one there is, such as
+ * "fp16". Several are TH_E_INPUT that names them. A folder without weights has "". */
+#define TH_VARIANT_MAX 64
+th_status th_weights_find_variant(const char *dir, char out[TH_VARIANT_MAX]);
+/* All bytes of the files, in order. */
+th_status th_weights_hash(const char *path, const char *variant, th_hash *h);
 
 /* "f16" → TH_ST_F16; torch (may be NULL): "float16". TH_E_USAGE for other names. */
 th_status th_saved_dtype(const char *name, th_st_dtype *out, const char **torch);

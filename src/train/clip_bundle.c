@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "format/safetensors.h"
+#include "model/weights.h"
 
 static th_status load(const char *dir, th_clip_bundle *b) {
     b->dir = th_strdup(dir);
@@ -76,23 +76,11 @@ th_status th_clip_bundle_save(const th_clip_bundle *b, const char *dir, const ch
 }
 
 th_status th_clip_weights_hash(const char *dir, char out[TH_HASH_TEXT]) {
-    th_safetensors *f = NULL;
     th_hash h;
-    TH_TRY(th_safetensors_open(dir, NULL, &f));
     th_hash_init(&h);
-    const char *last = NULL;
-    th_status s = TH_OK;
-    for (int64_t i = 0; i < th_safetensors_count(f) && s == TH_OK; i++) {
-        const char *file = th_safetensors_at(f, i)->file; /* tensors of one file follow each other */
-        th_mapping m;
-        if (file == last || (s = th_file_map(file, &m)) != TH_OK) continue;
-        th_hash_add(&h, m.data, m.length);
-        th_file_unmap(&m);
-        last = file;
-    }
-    th_safetensors_close(f);
-    if (s == TH_OK) th_hash_text(&h, out);
-    return s;
+    TH_TRY(th_weights_hash(dir, NULL, &h));
+    th_hash_text(&h, out);
+    return TH_OK;
 }
 
 th_status th_clip_bundle_encode(const th_clip_bundle *b, const char *const *texts, int64_t n, int64_t tokens,
