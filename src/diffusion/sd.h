@@ -26,6 +26,7 @@ typedef struct {
     th_tokenizer *tokenizer;
     th_scheduler_config scheduler;
     char *dir;         /* where it came from; NULL for a new one */
+    char *variant;     /* which was asked for there; NULL: none */
     th_sd_word *words; /* added by th_sd_add_words */
     int64_t word_count;
 } th_sd;
@@ -39,7 +40,7 @@ typedef struct {
 
 typedef struct {
     unsigned parts;      /* whose values are read; the other models are made without values */
-    const char *variant; /* "fp16"; NULL: the plain files, or the only variant that there is */
+    const char *variant; /* "fp16"; NULL: of each part the plain files, or the only variant that there is */
 } th_sd_load_params;
 
 /* "sd15", "sd21" (768 px, v-prediction), "sd21-base"; TH_E_USAGE for other names. */
@@ -51,6 +52,13 @@ th_status th_sd_new(const th_sd_config *c, th_sd *out);
 /* p may be NULL: all parts. */
 th_status th_sd_load(const char *dir, const th_sd_load_params *p, th_sd *out);
 void th_sd_free(th_sd *sd); /* a zeroed one is allowed */
+/* Whether a folder has model_index.json. */
+bool th_sd_is_folder(const char *dir);
+/* model_index.json alone; what other parts than these five the pipeline would have is ignored where it is a safety
+ * checker or what that needs, else TH_E_INPUT by name. */
+th_status th_sd_check_index(const char *dir);
+/* The same from memory; name is for errors. */
+th_status th_sd_parse_index(const char *name, const char *text, size_t length);
 /* Drops the values of parts, and with them their memory; plans that use them must be gone. */
 void th_sd_release(th_sd *sd, unsigned parts);
 /* Writes the whole folder in this type. Parts in `same` are taken from sd->dir as they are, file by file. */
