@@ -48,7 +48,7 @@ th_status th_cli_read_sizes(th_cli *cli, const char *name, int64_t *sizes, int m
 int64_t th_cli_groups_of(const int64_t *channels, int count) {
     int64_t groups = 32;
     for (int i = 0; i < count; i++)
-        while (channels[i] % groups) groups /= 2;
+        while (groups > 1 && (channels[i] % groups || channels[i] < 8 * groups)) groups /= 2;
     return groups;
 }
 

@@ -12,7 +12,8 @@ th_status th_cli_open_held_out(th_cli *cli, th_dataset **out);
 
 /* "32,64,128" of an option into sizes; *count: how many. */
 th_status th_cli_read_sizes(th_cli *cli, const char *name, int64_t *sizes, int most, int *count);
-/* The largest number of groups of GroupNorm up to 32 that divides all of these. */
+/* The largest number of groups of GroupNorm, a power of two up to 32, that divides all of these and leaves eight
+ * channels in a group: a channel alone would lose the mean of its picture, and with it the colours of even areas. */
 int64_t th_cli_groups_of(const int64_t *channels, int count);
 /* TH_E_USAGE where an option of new models is set, and one that begins from a folder too. */
 th_status th_cli_refuse_sizes(th_cli *cli, const th_option *sizes);
