@@ -114,17 +114,19 @@ static th_status open_part(const char *spec, th_dataset_params *p, int64_t n, in
     p->indices = chosen;
     p->index_count = limit;
     th_status s = th_dataset_open(spec, p, w, out);
+    p->indices = NULL;
     th_free(chosen);
     return s;
 }
 
-static th_status open_set(th_cli *cli, const char *spec, th_dataset_params *p, th_dataset **out) {
-    TH_TRY(th_dataset_open(spec, p, &cli->watch, out));
-    int64_t n = th_dataset_images(*out), limit = th_get_i64(cli->options, "eval-limit");
+th_status th_cli_open_spread(const char *spec, th_dataset_params *p, int64_t limit, const th_watch *w,
+                             th_dataset **out) {
+    TH_TRY(th_dataset_open(spec, p, w, out));
+    int64_t n = th_dataset_images(*out);
     if (!limit || limit >= n) return TH_OK;
     th_dataset_close(*out);
     *out = NULL;
-    return open_part(spec, p, n, limit, &cli->watch, out);
+    return open_part(spec, p, n, limit, w, out);
 }
 
 /* Opens what the option names, if it is given; *called is what messages call it. */
@@ -137,7 +139,8 @@ static th_status open_named(th_cli *cli, const char *name, th_cli_eval *e, th_da
     if (!spec) return TH_OK;
     *called = th_arena_printf(e->arena, "--%s %s", name, spec);
     if (!*called) return th_fail_memory();
-    return th_fail_in(open_set(cli, spec, &p, out), "--%s", name);
+    int64_t limit = th_get_i64(cli->options, "eval-limit");
+    return th_fail_in(th_cli_open_spread(spec, &p, limit, &cli->watch, out), "--%s", name);
 }
 
 /* Lines without the blanks at their ends; empty ones are passed over. */

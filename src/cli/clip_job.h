@@ -18,6 +18,9 @@ extern const th_option th_run_options[];
 
 /* Opens the set that --data names (or, for `name`, another option) with the columns that the options give. */
 th_status th_cli_open_data(th_cli *cli, const char *name, th_dataset **out);
+/* Opens a set, and of more than `limit` pictures (0: no limit) so many that are spread over it. */
+th_status th_cli_open_spread(const char *spec, th_dataset_params *p, int64_t limit, const th_watch *w,
+                             th_dataset **out);
 /* Tells of what --skip-bad passed over so far; returns how many that are. */
 int64_t th_cli_note_skipped(th_cli *cli, th_dataset *d);
 
