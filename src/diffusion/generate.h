@@ -6,6 +6,8 @@
 #include "format/image.h"
 #include "theriac/plan.h"
 
+#define TH_GENERATE_MOST_SIDE 16384 /* pixels */
+
 typedef struct {
     int64_t steps, batch;  /* pictures at a time */
     int64_t width, height; /* pixels; 0: the model's own */
@@ -40,7 +42,8 @@ typedef th_status (*th_generated_fn)(void *user, const th_generated *picture);
 typedef struct th_generator th_generator;
 th_status th_generator_new(th_sd *sd, const th_generate_params *p, th_generator **out);
 void th_generator_free(th_generator *g); /* NULL is allowed */
-/* Of one picture. */
+/* Pixels of a picture, and the shape of its latents. */
+void th_generator_size(const th_generator *g, int64_t *width, int64_t *height);
 void th_generator_latents(const th_generator *g, int64_t *height, int64_t *width, int64_t *channels);
 /* Draws n pictures. A picture depends on its request, not on the others. States of all texts are held in memory, 0.2 MB
  * each for SD 1.5. Progress is in calls of the UNet, of all batches. TH_E_INTERRUPTED when stopped: finished pictures
