@@ -75,6 +75,11 @@ void *th_alloc_big(size_t bytes) {
     return p;
 }
 
+void *th_alloc_big_zeroed(size_t bytes) {
+    void *p = th_alloc_big(bytes);
+    return p && bytes < HUGE_PAGE ? memset(p, 0, bytes) : p;
+}
+
 void th_free_big(void *p, size_t bytes) {
     if (!p) return;
     size_t size = big_size(bytes);

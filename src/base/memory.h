@@ -14,6 +14,8 @@ void th_free(void *p);
  * Blocks of 2 MiB and more come from the system directly, on huge pages where it has them, and go back to it at once.
  */
 void *th_alloc_big(size_t bytes);
+/* The same, zeroed; large blocks without touching them, since they come so from the system. */
+void *th_alloc_big_zeroed(size_t bytes);
 void th_free_big(void *p, size_t bytes);
 char *th_strdup(const char *s);
 char *th_strndup(const char *s, size_t n);

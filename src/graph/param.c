@@ -153,19 +153,14 @@ static th_status move(const th_desc *d, const th_layout *from, th_dtype from_typ
     return TH_OK;
 }
 
-static void *zeroed(size_t bytes) {
-    void *p = th_alloc_big(bytes);
-    return p ? memset(p, 0, bytes) : NULL;
-}
-
 th_status th_param_allocate(th_param *p, bool with_grad) {
-    if (!p->value && !(p->value = zeroed(value_bytes(p)))) return th_fail_memory();
-    if (with_grad && !p->grad && !(p->grad = zeroed(value_bytes(p)))) return th_fail_memory();
+    if (!p->value && !(p->value = th_alloc_big_zeroed(value_bytes(p)))) return th_fail_memory();
+    if (with_grad && !p->grad && !(p->grad = th_alloc_big_zeroed(value_bytes(p)))) return th_fail_memory();
     bool fresh = false;
     for (int i = 0; i < p->n_packs; i++) {
         th_pack *k = &p->packs[i];
         if (k->data || !k->users) continue;
-        if (!(k->data = zeroed(pack_bytes(p, k)))) return th_fail_memory();
+        if (!(k->data = th_alloc_big_zeroed(pack_bytes(p, k)))) return th_fail_memory();
         fresh = true;
     }
     return fresh ? th_param_refresh(p, -1) : TH_OK;
@@ -178,8 +173,8 @@ th_status th_param_settle(th_param *p, const th_layout *home) {
     new.home_settled = true;
     if (p->value && !th_layout_same(&p->home, home)) {
         size_t bytes = value_bytes(&new);
-        new.value = zeroed(bytes);
-        new.grad = p->grad ? zeroed(bytes) : NULL;
+        new.value = th_alloc_big_zeroed(bytes);
+        new.grad = p->grad ? th_alloc_big_zeroed(bytes) : NULL;
         th_status s = new.value && (new.grad || !p->grad) ? TH_OK : th_fail_memory();
         if (s == TH_OK) s = move(&p->desc, &p->home, TH_F32, p->value, home, TH_F32, new.value);
         th_param *gone = s == TH_OK ? p : &new; /* on failure the parameter stays as it was */

@@ -76,13 +76,9 @@ static th_status move_moment(const slot *from, const float *src, const slot *to,
 static th_status allocate(slot *s) {
     if (s->first && th_layout_same(&s->home, &s->param->home)) return TH_OK;
     slot new = {.param = s->param, .home = s->param->home, .bytes = moment_bytes(s), .decays = s->decays};
-    new.first = th_alloc_big(new.bytes);
-    new.second = th_alloc_big(new.bytes);
+    new.first = th_alloc_big_zeroed(new.bytes);
+    new.second = th_alloc_big_zeroed(new.bytes);
     th_status status = new.first &&new.second ? TH_OK : th_fail_memory();
-    if (status == TH_OK) {
-        memset(new.first, 0, new.bytes);
-        memset(new.second, 0, new.bytes);
-    }
     if (status == TH_OK && s->first) status = move_moment(s, s->first, &new, new.first);
     if (status == TH_OK && s->first) status = move_moment(s, s->second, &new, new.second);
     if (status != TH_OK) return free_moments(&new), status;

@@ -58,8 +58,7 @@ static th_status new_copies(const loop *l, float ***out) {
     for (int64_t i = 0; i < n; i++) {
         const th_param *q = th_params_at(l->task->params, i);
         if (!q->trainable) continue;
-        if (!(copies[i] = th_alloc_big(param_bytes(q)))) return th_fail_memory();
-        memset(copies[i], 0, param_bytes(q));
+        if (!(copies[i] = th_alloc_big_zeroed(param_bytes(q)))) return th_fail_memory();
     }
     return TH_OK;
 }
