@@ -7,6 +7,7 @@
 #include "model/layers.h"
 
 #define TH_UNET_MOST_LEVELS 8
+#define TH_UNET_MOST_LAYERS 16 /* of a block */
 
 typedef struct {
     int64_t sample_size, in_channels, out_channels;
