@@ -112,20 +112,19 @@ static th_status load_tokenizer(th_sd *sd, const char *dir) {
     return TH_OK;
 }
 
-static th_status load_values(th_sd *sd, const th_sd_load_params *p) {
-    char path[TH_PATH_MAX], v[TH_VARIANT_MAX];
-    const char *variant = NULL;
-    if (p->parts & TH_SD_UNET) {
-        TH_TRY(th_sd_part_files(sd, "unet", path, v, &variant));
-        TH_TRY(th_unet_load(sd->unet, path, variant));
+static th_status load_values(th_sd *sd, unsigned parts) {
+    char path[TH_PATH_MAX];
+    if (parts & TH_SD_UNET) {
+        TH_TRY(th_sd_part_dir(sd->dir, "unet", path));
+        TH_TRY(th_unet_load(sd->unet, path, sd->variant));
     }
-    if (p->parts & TH_SD_VAE) {
-        TH_TRY(th_sd_part_files(sd, "vae", path, v, &variant));
-        TH_TRY(th_vae_load(sd->vae, path, variant));
+    if (parts & TH_SD_VAE) {
+        TH_TRY(th_sd_part_dir(sd->dir, "vae", path));
+        TH_TRY(th_vae_load(sd->vae, path, sd->variant));
     }
-    if (p->parts & TH_SD_TEXT) {
-        TH_TRY(th_sd_part_files(sd, "text_encoder", path, v, &variant));
-        TH_TRY(th_text_encoder_load(sd->text, path, variant));
+    if (parts & TH_SD_TEXT) {
+        TH_TRY(th_sd_part_dir(sd->dir, "text_encoder", path));
+        TH_TRY(th_text_encoder_load(sd->text, path, sd->variant));
     }
     return TH_OK;
 }
@@ -134,7 +133,7 @@ static th_status load(th_sd *sd, const char *dir, const th_sd_load_params *p) {
     if (!(sd->dir = th_strdup(dir))) return th_fail_memory();
     if (p->variant && !(sd->variant = th_strdup(p->variant))) return th_fail_memory();
     TH_TRY(load_tokenizer(sd, dir));
-    return load_values(sd, p);
+    return load_values(sd, p->parts);
 }
 
 th_status th_sd_load(const char *dir, const th_sd_load_params *p, th_sd *out) {

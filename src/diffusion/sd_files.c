@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "diffusion/sampler.h"
 #include "format/json.h"
+#include "model/weights.h"
 
 #define INDEX_MAX ((size_t)1 << 20)
 #define INDEX "model_index.json"
@@ -123,22 +124,6 @@ th_status th_sd_part_dir(const char *dir, const char *part, char *path) {
     return th_fail(TH_E_INPUT, "%s: has no folder '%s'", dir, part);
 }
 
-/* What was asked for wins, or else what there is. */
-static th_status find_files(const char *dir, const char *asked, const char *part, char *path, char v[TH_VARIANT_MAX],
-                            const char **variant) {
-    TH_TRY(th_sd_part_dir(dir, part, path));
-    *variant = asked;
-    if (asked) return TH_OK;
-    TH_TRY(th_weights_find_variant(path, v));
-    if (*v) *variant = v;
-    return TH_OK;
-}
-
-th_status th_sd_part_files(const th_sd *sd, const char *part, char *path, char v[TH_VARIANT_MAX],
-                           const char **variant) {
-    return find_files(sd->dir, sd->variant, part, path, v, variant);
-}
-
 static const struct {
     const char *name, *stem;
     unsigned flag;
@@ -148,13 +133,12 @@ static const struct {
 enum { MODELS = sizeof models / sizeof *models };
 
 th_status th_sd_weights_hash(const char *dir, char out[TH_HASH_TEXT]) {
-    char path[TH_PATH_MAX], v[TH_VARIANT_MAX];
+    char path[TH_PATH_MAX];
     th_hash h;
     th_hash_init(&h);
     for (int i = 0; i < MODELS; i++) {
-        const char *variant = NULL;
-        TH_TRY(find_files(dir, NULL, models[i].name, path, v, &variant));
-        TH_TRY(th_weights_hash(path, variant, &h));
+        TH_TRY(th_sd_part_dir(dir, models[i].name, path));
+        TH_TRY(th_weights_hash(path, NULL, &h));
     }
     th_hash_text(&h, out);
     return TH_OK;
@@ -206,9 +190,11 @@ static th_status copy_weights(const char *from, const char *to, const char *stem
 }
 
 static th_status copy_part(const th_sd *sd, int i, const char *to) {
-    char from[TH_PATH_MAX], v[TH_VARIANT_MAX];
-    const char *variant = NULL;
-    TH_TRY(th_sd_part_files(sd, models[i].name, from, v, &variant));
+    char from[TH_PATH_MAX], found[TH_VARIANT_MAX];
+    const char *variant = sd->variant;
+    TH_TRY(th_sd_part_dir(sd->dir, models[i].name, from));
+    TH_TRY(th_weights_find_variant(from, found));
+    if (!variant && *found) variant = found;
     TH_TRY(copy_weights(from, to, models[i].stem, variant));
     return copy_named(from, to, "config.json", "config.json");
 }

@@ -132,44 +132,6 @@ th_status th_weights_read(const th_safetensors *file, th_params *ps, th_weight_m
     return s;
 }
 
-th_status th_weights_load(const char *path, const char *variant, th_params *ps, th_weight_map map, const void *model) {
-    th_safetensors *file = NULL;
-    TH_TRY(th_safetensors_open(path, variant, &file));
-    th_status s = th_weights_read(file, ps, map, model);
-    th_safetensors_close(file);
-    return s;
-}
-
-/* Every tensor of the file is some parameter's. */
-static th_status check_rest(const th_safetensors *file, const th_params *ps, th_weight_map map, const void *model,
-                            th_map *used) {
-    for (int64_t i = 0; i < th_params_count(ps); i++) {
-        th_weight_source s;
-        const th_st_tensor *t;
-        TH_TRY(find(file, th_params_at(ps, i), map, model, &s, &t));
-        TH_TRY(th_map_set(used, t->name, strlen(t->name), 1));
-    }
-    for (int64_t i = 0; i < th_safetensors_count(file); i++) {
-        const th_st_tensor *t = th_safetensors_at(file, i);
-        if (th_map_get(used, t->name, strlen(t->name), 0) || th_path_ends(t->name, "position_ids")) continue;
-        return th_fail(TH_E_INPUT, "%s: tensor '%.100s' has no place in the model that config.json describes", t->file,
-                       t->name);
-    }
-    return TH_OK;
-}
-
-th_status th_weights_load_whole(const char *path, const char *variant, th_params *ps, th_weight_map map,
-                                const void *model) {
-    th_safetensors *file = NULL;
-    TH_TRY(th_safetensors_open(path, variant, &file));
-    th_map *used = th_map_new();
-    th_status s = used ? check_rest(file, ps, map, model, used) : th_fail_memory();
-    th_map_free(used);
-    if (s == TH_OK) s = th_weights_read(file, ps, map, model);
-    th_safetensors_close(file);
-    return s;
-}
-
 /* "STEM.fp16.safetensors" or "STEM.safetensors.index.fp16.json" → "fp16"; the same without a variant → "". False for
  * other files, shards among them. */
 static bool variant_of(const char *name, char out[TH_VARIANT_MAX]) {
@@ -218,9 +180,54 @@ th_status th_weights_find_variant(const char *dir, char out[TH_VARIANT_MAX]) {
     return s;
 }
 
+/* A folder's weights are those of the variant, or what there is. */
+static th_status open_weights(const char *path, const char *variant, th_safetensors **out) {
+    char v[TH_VARIANT_MAX] = "";
+    if (!variant && th_path_is_dir(path)) TH_TRY(th_weights_find_variant(path, v));
+    return th_safetensors_open(path, *v ? v : variant, out);
+}
+
+th_status th_weights_load(const char *path, const char *variant, th_params *ps, th_weight_map map, const void *model) {
+    th_safetensors *file = NULL;
+    TH_TRY(open_weights(path, variant, &file));
+    th_status s = th_weights_read(file, ps, map, model);
+    th_safetensors_close(file);
+    return s;
+}
+
+/* Every tensor of the file is some parameter's. */
+static th_status check_rest(const th_safetensors *file, const th_params *ps, th_weight_map map, const void *model,
+                            th_map *used) {
+    for (int64_t i = 0; i < th_params_count(ps); i++) {
+        th_weight_source s;
+        const th_st_tensor *t;
+        TH_TRY(find(file, th_params_at(ps, i), map, model, &s, &t));
+        TH_TRY(th_map_set(used, t->name, strlen(t->name), 1));
+    }
+    for (int64_t i = 0; i < th_safetensors_count(file); i++) {
+        const th_st_tensor *t = th_safetensors_at(file, i);
+        if (th_map_get(used, t->name, strlen(t->name), 0) || th_path_ends(t->name, "position_ids")) continue;
+        return th_fail(TH_E_INPUT, "%s: tensor '%.100s' has no place in the model that config.json describes", t->file,
+                       t->name);
+    }
+    return TH_OK;
+}
+
+th_status th_weights_load_whole(const char *path, const char *variant, th_params *ps, th_weight_map map,
+                                const void *model) {
+    th_safetensors *file = NULL;
+    TH_TRY(open_weights(path, variant, &file));
+    th_map *used = th_map_new();
+    th_status s = used ? check_rest(file, ps, map, model, used) : th_fail_memory();
+    th_map_free(used);
+    if (s == TH_OK) s = th_weights_read(file, ps, map, model);
+    th_safetensors_close(file);
+    return s;
+}
+
 th_status th_weights_hash(const char *path, const char *variant, th_hash *h) {
     th_safetensors *f = NULL;
-    TH_TRY(th_safetensors_open(path, variant, &f));
+    TH_TRY(open_weights(path, variant, &f));
     const char *last = NULL;
     th_status s = TH_OK;
     for (int64_t i = 0; i < th_safetensors_count(f) && s == TH_OK; i++) {

@@ -28,8 +28,9 @@ typedef th_status (*th_weight_map)(const void *model, const th_param *p, th_weig
 /* A parameter that lies in the file under its own name and with its own shape: what most are. Usable as a map. */
 th_status th_weight_as_is(const void *model, const th_param *p, th_weight_source *out);
 
-/* Reads all parameters of the set from a file, or the files of a folder (see th_safetensors_open). All tensors are
- * looked at before memory is taken for any, so the file's size bounds what a config can ask for. */
+/* Reads all parameters of the set from a file, or the files of a folder (see th_safetensors_open), of the variant that
+ * is asked for ("fp16") or else of what th_weights_find_variant finds. All tensors are looked at before memory is taken
+ * for any, so the file's size bounds what a config can ask for. */
 th_status th_weights_load(const char *path, const char *variant, th_params *ps, th_weight_map map, const void *model);
 /* The same for files that should hold nothing else: a tensor that is no parameter's is TH_E_INPUT, since it belongs to
  * another model than the config describes. Buffers that end in "position_ids" are let be. */
