@@ -21,6 +21,8 @@ static const th_option options[] = {
     TH_OPT_END,
 };
 
+#define QUIET (-6.0f) /* the logarithm of new latents' variance */
+
 typedef struct {
     th_cli *cli;
     th_dataset *pictures, *held_out;
@@ -46,7 +48,8 @@ static th_status new_model(work *w) {
     c.groups = th_cli_groups_of(c.channels, c.levels);
     c.scaling_factor = 1;
     TH_TRY(th_vae_new(&c, &w->vae));
-    return th_vae_randomize(w->vae, w->p.fit.train.seed);
+    TH_TRY(th_vae_randomize(w->vae, w->p.fit.train.seed));
+    return th_vae_quieten(w->vae, QUIET);
 }
 
 /* DIR, or DIR/vae where that is there. */

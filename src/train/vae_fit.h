@@ -39,6 +39,10 @@ typedef struct {
 th_status th_vae_measure(const th_vae *v, th_dataset *pictures, int64_t side, int64_t limit, int threads,
                          const th_watch *w, th_vae_quality *out);
 
+/* A new model's latents begin with a variance near e^logvar instead of 1. While noise drowns the means nothing can be
+ * learnt from them, and hundreds of steps go by until it has fallen by itself. */
+th_status th_vae_quieten(th_vae *v, float logvar);
+
 /* Looks at latents of up to `limit` pictures and sets the scaling factor to one over their standard deviation.
  * channels: where the model has both 1×1 convolutions at the latents, each channel is first brought to mean 0 and
  * deviation 1 by changing these two, which leaves what comes of a picture as it was. */

@@ -198,6 +198,17 @@ static void fold(const spread *s, float *w1, float *b1, float *w2, float *b2) {
     }
 }
 
+th_status th_vae_quieten(th_vae *v, float logvar) {
+    th_param *p;
+    float *values = NULL;
+    int64_t k = th_vae_get_config(v)->latent_channels;
+    th_status s = take(v, th_vae_get_config(v)->quant_conv ? "quant_conv.bias" : "encoder.conv_out.bias", &p, &values);
+    for (int64_t i = k; i < 2 * k && s == TH_OK; i++) values[i] = logvar;
+    if (s == TH_OK) s = th_param_set(p, values);
+    th_free(values);
+    return s;
+}
+
 static th_status normalise_channels(th_vae *v, const spread *s) {
     static const char *const names[] = {"quant_conv.weight", "quant_conv.bias", "post_quant_conv.weight",
                                         "post_quant_conv.bias"};
@@ -218,7 +229,7 @@ th_status th_vae_settle_latents(th_vae *v, th_dataset *pictures, int64_t side, i
     TH_TRY(look(v, pictures, side, limit, threads, w, &s));
     if (channels && c->quant_conv && c->post_quant_conv) {
         TH_TRY(normalise_channels(v, &s));
-        TH_TRY(look(v, pictures, side, limit, threads, w, &s));
+        s.all = 1;
     }
     th_vae_set_scaling(v, (float)(1 / s.all));
     return TH_OK;
