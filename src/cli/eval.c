@@ -20,6 +20,7 @@ static bool method(int64_t i, th_cli_method *out) {
 const th_verb th_verb_eval = {
     .name = "eval",
     .summary = "measure a CLIP model, or generated pictures",
+    .about = "Without a method it is clip that is meant.",
     .method = method,
     .first_is_default = true,
     .computes = true,

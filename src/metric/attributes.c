@@ -192,10 +192,10 @@ static char *fill_in(th_arena *arena, const char *form, const char *phrase) {
                            phrase, hole + 2);
 }
 
-th_status th_attribute_texts(const th_attributes *a, const th_attribute *x, const char **texts) {
+th_status th_attribute_texts(th_arena *arena, const th_attribute *x, const char **texts) {
     for (int64_t i = 0; i < x->phrases.count; i++)
         for (int64_t k = 0; k < x->templates.count; k++) {
-            char *text = fill_in(a->arena, x->templates.items[k], x->phrases.items[i]);
+            char *text = fill_in(arena, x->templates.items[k], x->phrases.items[i]);
             if (!text) return th_fail_memory();
             texts[i * x->templates.count + k] = text;
         }

@@ -48,7 +48,7 @@ th_status th_attributes_complete(th_attributes *a, const th_picture_set *images,
                                  th_texts templates);
 
 /* The texts that ask for an attribute's values, [values · templates], into the arena; a value's one after the other. */
-th_status th_attribute_texts(const th_attributes *a, const th_attribute *x, const char **texts);
+th_status th_attribute_texts(th_arena *arena, const th_attribute *x, const char **texts);
 /* The value that a picture should show, −1 where its cell is empty. */
 int32_t th_attribute_value(const th_attribute *x, const th_columns *c, int column, int64_t image);
 

@@ -31,6 +31,8 @@ typedef struct {
     int32_t *wanted, *shown, *real_wanted, *real_shown;
 } work;
 
+static bool same(const char *a, const char *b) { return a && b && !strcmp(a, b); }
+
 static const th_estimate none = {NAN, NAN, NAN};
 
 /* --- checking --- */
@@ -74,7 +76,12 @@ th_status th_image_eval_check(const th_image_eval_params *p) {
     int column;
     TH_TRY(check_count(&p->images));
     if (p->real.set) TH_TRY(check_count(&p->real));
-    for (int64_t i = 0; i < p->feature_count; i++) TH_TRY(th_feature_net_check(p->features[i], &clip));
+    for (int64_t i = 0; i < p->feature_count; i++) {
+        TH_TRY(th_feature_net_check(p->features[i], &clip));
+        for (int64_t k = 0; k < i; k++)
+            if (same(p->features[k], p->features[i]))
+                return th_fail(TH_E_USAGE, "the feature network %s: is given twice", p->features[i]);
+    }
     if (p->judge) TH_TRY(check_clip(p->judge, "only such can judge"));
     if (!p->clip) return TH_OK;
     TH_TRY(check_clip(p->clip, "only such reads prompts"));
@@ -108,9 +115,11 @@ static th_status measure_features(work *w, th_feature_result *r) {
         r->low_rank = n <= d || m <= d;
         TH_TRY(th_frechet_estimate(a, n, b, m, d, seed, &r->frechet));
         TH_TRY(th_kernel_estimate(a, n, b, m, d, seed, &r->kernel));
-        th_unit_rows(w->reals, m, d);
     }
-    th_unit_rows(w->images, n, d);
+    if (strcmp(r->kind, "clip") != 0) { /* CLIP's are of unit length already, and stay as they are to the bit */
+        th_unit_rows(w->images, n, d);
+        if (b) th_unit_rows(w->reals, m, d);
+    }
     if (th_stopped(w->watch)) return th_fail(TH_E_INTERRUPTED, "stopped");
     if (b) {
         TH_TRY(th_pair_similarity(a, n, b, m, d, seed, &r->fidelity));
@@ -189,11 +198,12 @@ static void set_shares(th_attribute_result *r, int64_t hits, int64_t trials, int
 
 static th_status measure_attribute(work *w, const th_attribute *x, th_attribute_result *r) {
     int64_t count = x->values.count * x->templates.count, hits, trials, real_hits = 0, real_trials = 0;
-    const char **texts = th_alloc((size_t)count, sizeof *texts);
+    th_arena *arena = th_arena_new();
+    const char **texts = arena ? th_arena_alloc(arena, (size_t)count, sizeof *texts) : NULL;
     float *rows = th_alloc((size_t)(count * w->d), sizeof *rows),
           *classes = th_alloc((size_t)(x->values.count * w->d), sizeof *classes);
     th_status s = texts && rows && classes ? TH_OK : th_fail_memory();
-    if (s == TH_OK) s = th_attribute_texts(w->p->attributes, x, texts);
+    if (s == TH_OK) s = th_attribute_texts(arena, x, texts);
     if (s == TH_OK) s = th_feature_net_texts(w->net, texts, count, rows);
     if (s == TH_OK) {
         th_class_embeddings(rows, x->values.count, x->templates.count, w->d, classes);
@@ -202,7 +212,7 @@ static th_status measure_attribute(work *w, const th_attribute *x, th_attribute_
     if (s == TH_OK && w->reals)
         s = look_for(w, x, classes, &w->p->real, w->reals, w->real_wanted, w->real_shown, &real_hits, &real_trials);
     if (s == TH_OK) set_shares(r, hits, trials, real_hits, real_trials);
-    th_free(texts);
+    th_arena_free(arena);
     th_free(rows);
     th_free(classes);
     return s;
@@ -229,8 +239,6 @@ static th_status measure_attributes(work *w) {
 }
 
 /* --- networks --- */
-
-static bool same(const char *a, const char *b) { return a && b && !strcmp(a, b); }
 
 static th_status embed(work *w, const th_picture_set *s, int64_t n, float **rows) {
     *rows = th_alloc((size_t)(n * w->d), sizeof **rows);
@@ -262,9 +270,6 @@ static th_status run_nets(work *w) {
     const th_image_eval_params *p = w->p;
     bool clip_done = !p->clip, judge_done = !p->judge;
     for (int64_t i = 0; i < p->feature_count; i++) {
-        bool again = false;
-        for (int64_t k = 0; k < i; k++) again |= same(p->features[k], p->features[i]);
-        if (again) continue;
         TH_TRY(run_net(w, p->features[i]));
         clip_done |= same(p->clip, p->features[i]);
         judge_done |= same(p->judge, p->features[i]);
@@ -293,7 +298,8 @@ th_status th_image_evaluate(const th_image_eval_params *p, const th_watch *watch
     TH_TRY(th_image_eval_check(p));
     w.n = th_dataset_images(p->images.set);
     w.m = p->real.set ? th_dataset_images(p->real.set) : 0;
-    *out = (th_image_eval){.images = w.n, .reals = w.m, .text = none, .real_text = none};
+    *out =
+        (th_image_eval){.images = w.n, .reals = w.m, .text = none, .real_text = none, .all = {none, none, none, 0, 0}};
     th_status s = make_room(&w);
     if (s == TH_OK) s = find_groups(&w);
     if (s == TH_OK) s = run_nets(&w);

@@ -10,7 +10,7 @@ typedef struct {
     th_picture_set images; /* the generated ones */
     th_picture_set real;   /* set NULL: none */
     const char *const *features;
-    int64_t feature_count;           /* folders of feature networks: fidelity, distances, diversity */
+    int64_t feature_count;           /* folders of feature networks, none twice: fidelity, distances, diversity */
     const char *clip;                /* folder that holds pictures against prompts; NULL: not measured */
     const char *text_column;         /* of the prompts, maybe without an identifier; NULL: the captions */
     const char *judge;               /* folder that looks for attributes; NULL: not measured */
