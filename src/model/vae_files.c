@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "format/json.h"
+#include "model/clip_tower.h"
 #include "model/weights.h"
 
 #define CONFIG_MAX ((size_t)1 << 20)
@@ -150,10 +151,10 @@ th_status th_vae_write_config(const th_vae_config *c, const char *dir) {
                           (json_int_t)c->latent_channels, "layers_per_block", (json_int_t)c->layers_per_block,
                           "mid_block_add_attention", c->mid_attention, "norm_num_groups", (json_int_t)c->groups,
                           "out_channels", (json_int_t)c->out_channels, "sample_size", (json_int_t)c->sample_size,
-                          "scaling_factor", (double)c->scaling_factor, "shift_factor",
-                          c->shift_factor != 0 ? json_real((double)c->shift_factor) : json_null(), "up_block_types",
-                          repeated("UpDecoderBlock2D", c->levels), "use_post_quant_conv", c->post_quant_conv,
-                          "use_quant_conv", c->quant_conv);
+                          "scaling_factor", th_shortest(c->scaling_factor), "shift_factor",
+                          c->shift_factor != 0 ? json_real(th_shortest(c->shift_factor)) : json_null(),
+                          "up_block_types", repeated("UpDecoderBlock2D", c->levels), "use_post_quant_conv",
+                          c->post_quant_conv, "use_quant_conv", c->quant_conv);
     th_status s = j ? th_json_write(path, j) : th_fail_memory();
     json_decref(j);
     return s;
