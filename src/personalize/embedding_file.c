@@ -26,7 +26,7 @@ th_status th_embedding_save(const th_sd *sd, int64_t i, const char *path) {
     const th_sd_word *word = &sd->words[i];
     th_safetensors_writer *w = NULL;
     float *rows;
-    int64_t width;
+    int64_t width = 0;
     TH_TRY(get_rows(sd->text, &rows, &width));
     th_status s = th_make_parents(path);
     if (s == TH_OK) s = th_safetensors_writer_new(path, 0, &w);

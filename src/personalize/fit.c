@@ -261,7 +261,7 @@ static int64_t subject_prompt(const th_personal *p, int64_t step, int64_t row) {
 
 static th_status feed(void *user, int64_t step, th_plan *plan) {
     th_personal *p = user;
-    int64_t n = p->p.batch, number;
+    int64_t n = p->p.batch, number = 0;
     for (int64_t k = 0; k < n; k++) {
         TH_TRY(find_number(p, step * n + k, &number));
         put_latents(p, plan, p->subject, number, step, k, VIEWS_OF_SUBJECT);
