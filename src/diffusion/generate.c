@@ -75,7 +75,7 @@ static size_t beside(const th_generator *g) {
     th_plan_cost decode;
     th_vae_decoder_get_cost(g->decoder, &decode);
     return (g->p.release_text ? 0 : text_bytes(g)) + decode.bytes +
-           (size_t)(3 * g->p.batch * g->size + g->p.width * g->p.height) * sizeof(float);
+           (size_t)(3 * g->p.batch * g->size + 3 * g->p.width * g->p.height) * sizeof(float);
 }
 
 static th_status plan_unet(th_generator *g) {
