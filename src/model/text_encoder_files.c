@@ -97,20 +97,20 @@ th_status th_text_encoder_write_config(const th_text_encoder_config *c, const ch
 }
 
 /* transformers 5 writes the names without "text_model." in front. */
-static th_status source(const void *model, const th_param *p, th_weight_source *out) {
+th_status th_text_encoder_weight_source(const void *model, const th_param *p, th_weight_source *out) {
     TH_TRY(th_weight_as_is(model, p, out));
     snprintf(out->old_name, sizeof out->old_name, "%s", out->name + strlen("text_model."));
     return TH_OK;
 }
 
 th_status th_text_encoder_load(th_text_encoder *e, const char *dir, const char *variant) {
-    return th_weights_load(dir, variant, th_text_encoder_params(e), source, e);
+    return th_weights_load(dir, variant, th_text_encoder_params(e), th_text_encoder_weight_source, e);
 }
 
 th_status th_text_encoder_save(const th_text_encoder *e, const char *dir, const char *dtype) {
     char path[TH_PATH_MAX];
     TH_TRY(th_make_dirs(dir));
     TH_TRY(th_path_join(path, dir, "model.safetensors"));
-    TH_TRY(th_weights_save(path, th_text_encoder_params(e), source, e, dtype));
+    TH_TRY(th_weights_save(path, th_text_encoder_params(e), th_text_encoder_weight_source, e, dtype));
     return th_text_encoder_write_config(th_text_encoder_get_config(e), dir, dtype);
 }

@@ -264,7 +264,7 @@ static bool ends_in(const char *text, const char *end) {
 }
 
 /* Products here that are 1 × 1 convolutions in the file. */
-static th_status source(const void *model, const th_param *p, th_weight_source *out) {
+th_status th_unet_weight_source(const void *model, const th_param *p, th_weight_source *out) {
     const th_unet *u = model;
     TH_TRY(th_weight_as_is(model, p, out));
     bool projection = ends_in(out->name, ".proj_in.weight") || ends_in(out->name, ".proj_out.weight");
@@ -274,13 +274,13 @@ static th_status source(const void *model, const th_param *p, th_weight_source *
 }
 
 th_status th_unet_load(th_unet *u, const char *dir, const char *variant) {
-    return th_weights_load_whole(dir, variant, u->params, source, u);
+    return th_weights_load_whole(dir, variant, u->params, th_unet_weight_source, u);
 }
 
 th_status th_unet_save(const th_unet *u, const char *dir, const char *dtype) {
     char path[TH_PATH_MAX];
     TH_TRY(th_make_dirs(dir));
     TH_TRY(th_path_join(path, dir, "diffusion_pytorch_model.safetensors"));
-    TH_TRY(th_weights_save(path, u->params, source, u, dtype));
+    TH_TRY(th_weights_save(path, u->params, th_unet_weight_source, u, dtype));
     return th_unet_write_config(&u->config, dir);
 }

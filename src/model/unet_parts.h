@@ -5,6 +5,7 @@
 #include "model/resnet.h"
 #include "model/spatial_transformer.h"
 #include "model/unet.h"
+#include "model/weights.h"
 
 /* Residual blocks of one resolution, each followed by attention where `attends`, and then a change of resolution. */
 typedef struct {
@@ -31,5 +32,8 @@ struct th_unet {
 
 /* The sizes make a model. */
 th_status th_unet_check(const th_unet_config *c);
+
+/* Where its parameters lie in a file: for weights.h. */
+th_status th_unet_weight_source(const void *model, const th_param *p, th_weight_source *out);
 
 #endif

@@ -166,7 +166,7 @@ static bool ends_in(const char *text, const char *end) {
 }
 
 /* 1 × 1 convolutions are products here; attention had other names before diffusers 0.16. */
-static th_status source(const void *model, const th_param *p, th_weight_source *out) {
+th_status th_vae_weight_source(const void *model, const th_param *p, th_weight_source *out) {
     static const char *const renamed[][2] = {
         {".to_q.", ".query."}, {".to_k.", ".key."}, {".to_v.", ".value."}, {".to_out.0.", ".proj_attn."}};
     TH_TRY(th_weight_as_is(model, p, out));
@@ -182,13 +182,13 @@ static th_status source(const void *model, const th_param *p, th_weight_source *
 }
 
 th_status th_vae_load(th_vae *v, const char *dir, const char *variant) {
-    return th_weights_load_whole(dir, variant, th_vae_params(v), source, v);
+    return th_weights_load_whole(dir, variant, th_vae_params(v), th_vae_weight_source, v);
 }
 
 th_status th_vae_save(const th_vae *v, const char *dir, const char *dtype) {
     char path[TH_PATH_MAX];
     TH_TRY(th_make_dirs(dir));
     TH_TRY(th_path_join(path, dir, "diffusion_pytorch_model.safetensors"));
-    TH_TRY(th_weights_save(path, th_vae_params(v), source, v, dtype));
+    TH_TRY(th_weights_save(path, th_vae_params(v), th_vae_weight_source, v, dtype));
     return th_vae_write_config(th_vae_get_config(v), dir);
 }

@@ -42,6 +42,12 @@ th_status th_weights_read(const th_safetensors *file, th_params *ps, th_weight_m
 th_status th_weights_save(const char *path, const th_params *ps, th_weight_map map, const void *model,
                           const char *dtype);
 
+/* The same where values are made one parameter at a time instead of being held: `make` fills those of parameter number
+ * i of the set, row-major. Memory for the largest is taken. */
+typedef th_status (*th_weight_maker)(void *user, const th_param *p, int64_t i, float *values);
+th_status th_weights_save_made(const char *path, const th_params *ps, th_weight_map map, const void *model,
+                               const char *dtype, th_weight_maker make, void *user);
+
 /* The variant of a folder's weights: "" where there are files without one, or else the only one there is, such as
  * "fp16". Several are TH_E_INPUT that names them. A folder without weights has "". */
 #define TH_VARIANT_MAX 64
