@@ -3,7 +3,8 @@
 
 #define METHODS(X) \
     X(clip)        \
-    X(vae)
+    X(vae)         \
+    X(t2i)
 
 #define DECLARED(name) extern const th_cli_method th_train_##name;
 METHODS(DECLARED)
@@ -21,7 +22,10 @@ const th_verb th_verb_train = {
     .name = "train",
     .summary = "train a model",
     .examples =
-        "theriac train clip --data 'fashion-scenes?split=train&count=1000000' --batch 256 --epochs 1 -o out/clip",
+        "theriac train clip --data 'fashion-scenes?split=train&count=1000000' --batch 256 --epochs 1 -o out/clip\n"
+        "theriac train vae --data 'fashion-scenes?split=train&side=64&garments=1&count=100000' --batch 8 -o out/vae\n"
+        "theriac train t2i --vae out/vae/model --data 'fashion-scenes?split=train&side=64&garments=1&captions=full' "
+        "-o out/t2i",
     .method = method,
     .computes = true,
 };
