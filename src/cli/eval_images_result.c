@@ -41,7 +41,10 @@ static void print_features(th_cli *cli, const char *dir, const th_feature_result
     measure_row(t, "Fréchet distance (FID)", &r->frechet, 4);
     measure_row(t, "Kernel distance (KID)", &r->kernel, 6);
     measure_row(t, "Diversity of a prompt's pictures", &r->diversity, 4);
-    if (th_table_rows(t)) th_cli_table(cli, t);
+    if (th_table_rows(t))
+        th_cli_table(cli, t);
+    else
+        th_cli_note(cli, "%s: nothing to compare: no --real, and no prompt with two pictures", dir);
     th_table_free(t);
     if (r->low_rank)
         th_cli_note(cli, "%s: fewer pictures than features: compare its Fréchet distance with one of as many only",
