@@ -99,7 +99,7 @@ th_status th_sd_check_index(const char *dir) {
 
 static json_t *class_pair(const char *library, const char *name) { return json_pack("[s?, s?]", library, name); }
 
-static th_status write_index(const th_sd *sd, const char *dir) {
+static th_status write_index(const th_scheduler_config *scheduler, const char *dir) {
     char path[TH_PATH_MAX];
     TH_TRY(th_path_join(path, dir, INDEX));
     json_t *j = json_pack("{s:s, s:s, s:o, s:b, s:o}", "_class_name", "StableDiffusionPipeline", "_diffusers_version",
@@ -108,7 +108,7 @@ static th_status write_index(const th_sd *sd, const char *dir) {
     int bad = !j;
     for (int i = 0; i < PARTS && !bad; i++) {
         const char *name = parts[i].class_name;
-        if (!name) name = sd->scheduler.row->class_name;
+        if (!name) name = scheduler->row->class_name;
         bad = json_object_set_new(j, parts[i].name, class_pair(parts[i].library, name));
     }
     th_status s = bad ? th_fail_memory() : th_json_write(path, j);
@@ -229,15 +229,18 @@ static th_status save_models(const th_sd *sd, const char *dir, const char *dtype
     return TH_OK;
 }
 
-th_status th_sd_save(const th_sd *sd, const char *dir, const char *dtype, unsigned same) {
+th_status th_sd_write_rest(const th_scheduler_config *scheduler, const th_tokenizer *t, const char *dir) {
     char path[TH_PATH_MAX];
-    TH_TRY(th_make_dirs(dir));
-    TH_TRY(save_models(sd, dir, dtype, same));
     TH_TRY(th_path_join(path, dir, "scheduler"));
     TH_TRY(th_make_dirs(path));
-    TH_TRY(th_scheduler_write_config(&sd->scheduler, path));
+    TH_TRY(th_scheduler_write_config(scheduler, path));
     TH_TRY(th_path_join(path, dir, "tokenizer"));
-    TH_TRY(th_make_dirs(path));
-    TH_TRY(th_tokenizer_save(sd->tokenizer, path));
-    return write_index(sd, dir); /* last: a folder with it is whole */
+    TH_TRY(th_tokenizer_save(t, path));
+    return write_index(scheduler, dir);
+}
+
+th_status th_sd_save(const th_sd *sd, const char *dir, const char *dtype, unsigned same) {
+    TH_TRY(th_make_dirs(dir));
+    TH_TRY(save_models(sd, dir, dtype, same));
+    return th_sd_write_rest(&sd->scheduler, sd->tokenizer, dir);
 }

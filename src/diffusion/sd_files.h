@@ -5,6 +5,8 @@
 #include "base/file.h"
 #include "diffusion/sd.h"
 
+/* Scheduler, tokenizer and model_index.json, which makes the folder whole. */
+th_status th_sd_write_rest(const th_scheduler_config *scheduler, const th_tokenizer *t, const char *dir);
 /* DIR/PART into path (TH_PATH_MAX bytes); a part that is no folder is TH_E_INPUT. */
 th_status th_sd_part_dir(const char *dir, const char *part, char *path);
 #endif

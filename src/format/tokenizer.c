@@ -276,6 +276,13 @@ int32_t th_tokenizer_bos(const th_tokenizer *t) { return t->bos; }
 int32_t th_tokenizer_eos(const th_tokenizer *t) { return t->eos; }
 int32_t th_tokenizer_pad(const th_tokenizer *t) { return t->pad; }
 int32_t th_tokenizer_unk(const th_tokenizer *t) { return t->unk; }
+th_status th_tokenizer_set_pad(th_tokenizer *t, const char *token) {
+    int32_t id = th_tokenizer_id(t, token);
+    if (id < 0) return th_fail(TH_E_INPUT, "the padding '%.60s' is not in the vocabulary", token);
+    t->pad = id;
+    return TH_OK;
+}
+
 int64_t th_tokenizer_max_length(const th_tokenizer *t) { return t->max_length; }
 int32_t th_tokenizer_id(const th_tokenizer *t, const char *token) { return id_of(t, token, strlen(token)); }
 const char *th_tokenizer_token(const th_tokenizer *t, int32_t id) {

@@ -34,6 +34,8 @@ int32_t th_tokenizer_bos(const th_tokenizer *t);
 int32_t th_tokenizer_eos(const th_tokenizer *t);
 int32_t th_tokenizer_pad(const th_tokenizer *t);
 int32_t th_tokenizer_unk(const th_tokenizer *t);
+/* Pads with this token from here on; one that is not in the vocabulary is TH_E_INPUT. */
+th_status th_tokenizer_set_pad(th_tokenizer *t, const char *token);
 /* model_max_length, or 0 where the files set none (or write a huge number, which means the same). */
 int64_t th_tokenizer_max_length(const th_tokenizer *t);
 /* The id of a token as vocab.json writes it ("cat</w>"), or −1. */
