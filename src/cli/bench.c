@@ -1,20 +1,20 @@
-/* theriac bench: how close to the machine's limit a training step runs, and what memory it takes against what was
- * planned. */
+/* theriac bench: how close to the machine's limit a step of training or a look of inference runs, and what memory it
+ * takes against what was planned. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/machine.h"
 #include "base/memory.h"
 #include "base/number.h"
+#include "cli/bench_kind.h"
 #include "cli/frame.h"
-#include "model/clip_graph.h"
 #include "theriac/ops.h"
-#include "theriac/plan.h"
 #include "train/optimizer.h"
 
 static const th_option options[] = {
-    TH_OPT_INT("batch", 64, "pairs in a batch", TH_AT_LEAST(2)),
+    TH_OPT_INT("batch", 0, "pairs or pictures in a batch; 0: 64 of CLIP, 1 of Stable Diffusion, 2 to denoise",
+               TH_AT_LEAST(0)),
+    TH_OPT_INT("size", 0, "side of a picture in pixels; 0: the model's own", TH_WITHIN(0, 4096)),
     TH_OPT_CHOICE("dtype", "f32|bf16", "f32", "what products are computed in"),
     TH_OPT_INT("repeat", 3, "steps that are timed; the best counts", TH_AT_LEAST(1)),
     TH_OPT_INT("threads", 0, "threads; 0: all", TH_AT_LEAST(0)),
@@ -23,14 +23,25 @@ static const th_option options[] = {
     TH_OPT_END,
 };
 
-/* This process' anonymous memory that is in use now. */
-static size_t anonymous_bytes(void) {
-    size_t kib = 0;
-    FILE *f = fopen("/proc/self/smaps_rollup", "re");
+/* The last one takes every name. */
+static const th_bench_kind *const steps[] = {
+    &th_bench_sd_unet, &th_bench_sd_unet_text, &th_bench_sd_lora, &th_bench_clip, NULL,
+};
+static const th_bench_kind *const looks[] = {&th_bench_sd_denoise, NULL};
+
+/* This process' anonymous memory: the most so far, as the system counts it, and what is in use now. Files that are
+ * mapped, such as the program itself, are no part of it. */
+static size_t most_anonymous_bytes(void) {
+    size_t most = 0, files = 0, shared = 0;
+    FILE *f = fopen("/proc/self/status", "re");
     char line[256];
-    while (f && fgets(line, sizeof line, f)) (void)sscanf(line, "Anonymous: %zu kB", &kib);
+    while (f && fgets(line, sizeof line, f)) {
+        (void)sscanf(line, "VmHWM: %zu kB", &most);
+        (void)sscanf(line, "RssFile: %zu kB", &files);
+        (void)sscanf(line, "RssShmem: %zu kB", &shared);
+    }
     if (f) fclose(f);
-    return kib << 10;
+    return most > files + shared ? (most - files - shared) << 10 : 0;
 }
 
 /* A square product as a plan of its own: what the machine can do at best in this dtype. */
@@ -47,45 +58,38 @@ static th_status peak_plan(const th_plan_params *params, th_plan **out) {
 }
 
 typedef struct {
-    th_clip *model;
+    const th_bench_kind *kind;
+    th_bench_size size;
+    void *model;
+    th_params *trained; /* the model's; NULL: nothing is */
     th_plan *step, *peak;
     th_optimizer *optimizer;
     int threads;
     double seconds, gflops, peak_gflops;
-    size_t planned, used;
+    size_t used;
     th_plan_cost cost;
 } work;
 
-static th_status make_step(th_cli *cli, work *w, const th_plan_params *params) {
+/* Values come after the plan, which says how they lie. */
+static th_status make_step(work *w, const th_plan_params *params) {
     th_graph *g = th_graph_new();
     if (!g) return th_fail_memory();
-    th_clip_record_step(g, w->model, th_get_i64(cli->options, "batch"));
+    w->kind->record(g, w->model, &w->size);
     th_status s = th_plan_new(g, params, &w->step);
     th_graph_free(g);
     if (s != TH_OK) return s;
+    th_plan_get_cost(w->step, &w->cost);
+    w->threads = th_plan_threads(w->step);
+    TH_TRY(w->kind->randomize(w->model));
     th_adamw_params adamw;
     th_adamw_params_init(&adamw);
-    TH_TRY(th_optimizer_new(th_clip_params(w->model), &adamw, NULL, &w->optimizer));
-    th_plan_get_cost(w->step, &w->cost);
-    w->planned = w->cost.bytes;
-    return TH_OK;
-}
-
-/* Numbers of no meaning, but of the right size. */
-static void fill(work *w, int64_t n) {
-    const th_clip_config *c = th_clip_get_config(w->model);
-    float *images = th_plan_input(w->step, "images");
-    int32_t *ids = th_plan_input(w->step, "ids"), *ends = th_plan_input(w->step, "ends");
-    for (int64_t k = 0; k < n * c->image_size * c->image_size * 3; k++)
-        images[k] = (float)(k * 7919 % 1000) / 500.0f - 1.0f;
-    for (int64_t k = 0; k < n * c->context; k++) ids[k] = (int32_t)(k * 31 % c->vocab_size);
-    for (int64_t k = 0; k < n; k++) ends[k] = (int32_t)((k + 1) * c->context - 1);
+    return w->trained ? th_optimizer_new(w->trained, &adamw, NULL, &w->optimizer) : TH_OK;
 }
 
 static th_status one_step(work *w, double *seconds) {
     double begin = th_seconds();
     TH_TRY(th_plan_run(w->step, 0, 0));
-    TH_TRY(th_optimizer_step(w->optimizer, 1e-5f, w->threads, NULL));
+    if (w->optimizer) TH_TRY(th_optimizer_step(w->optimizer, 1e-5f, w->threads, NULL));
     *seconds = th_seconds() - begin;
     return TH_OK;
 }
@@ -104,9 +108,9 @@ static th_status best_peak(work *w) {
 static th_status measure(th_cli *cli, work *w) {
     double seconds;
     int64_t repeat = th_get_i64(cli->options, "repeat");
-    fill(w, th_get_i64(cli->options, "batch"));
+    w->kind->fill(w->step, w->model, &w->size);
     TH_TRY(one_step(w, &seconds)); /* first touches of memory are no part of a step */
-    w->used = anonymous_bytes();
+    w->used = most_anonymous_bytes();
     th_plan_profile(w->step, th_get_bool(cli->options, "profile"));
     for (int64_t i = 0; i < repeat; i++) {
         if (th_stopped(&cli->watch)) return th_fail(TH_E_INTERRUPTED, "stopped");
@@ -144,7 +148,7 @@ static void print_profile(th_cli *cli, const work *w) {
 
 static void print(th_cli *cli, const work *w) {
     char planned[TH_NUMBER_TEXT], used[TH_NUMBER_TEXT], seconds[TH_NUMBER_TEXT];
-    th_human_bytes(planned, (double)w->planned);
+    th_human_bytes(planned, (double)w->cost.bytes);
     th_human_bytes(used, (double)w->used);
     th_human_seconds(seconds, w->seconds);
     th_str_printf(&cli->out, "%s a step, %.0f GFLOP/s: %.1f %% of the %.0f that a product of %d reaches here\n",
@@ -153,59 +157,85 @@ static void print(th_cli *cli, const work *w) {
     if (th_get_bool(cli->options, "profile")) print_profile(cli, w);
 }
 
-static th_status bench_step(th_cli *cli, work *w) {
-    const char *model = cli->args.items[0];
-    th_clip_config config;
+static const th_bench_kind *kind_of(const th_bench_kind *const *kinds, const char *model) {
+    while (kinds[1] && !(*kinds)->knows(model)) kinds++;
+    return *kinds;
+}
+
+static th_status bench(th_cli *cli, const th_bench_kind *const *kinds, work *w) {
+    const char *name = cli->args.items[0];
     th_plan_params params;
-    TH_TRY(th_path_is_dir(model) ? th_clip_load_config(model, &config) : th_clip_config_named(model, &config));
-    TH_TRY(th_clip_new(&config, &w->model));
-    TH_TRY(th_clip_randomize(w->model, 0));
+    w->kind = kind_of(kinds, name);
+    w->size = (th_bench_size){th_get_i64(cli->options, "batch"), th_get_i64(cli->options, "size")};
+    if (!w->size.batch) w->size.batch = w->kind->batch;
+    TH_TRY(w->kind->make(name, &w->size, &w->model));
+    w->trained = w->kind->trained(w->model);
     th_plan_params_init(&params);
     params.compute = th_get_choice(cli->options, "dtype") ? TH_BF16 : TH_F32;
     params.threads = (int)th_get_i64(cli->options, "threads");
     TH_TRY(peak_plan(&params, &w->peak));
     params.memory_budget = (size_t)th_get_i64(cli->options, "memory");
     params.trained_bytes = TH_ADAMW_BYTES_EACH;
-    TH_TRY(make_step(cli, w, &params));
-    w->threads = th_plan_threads(w->step);
+    TH_TRY(make_step(w, &params));
     TH_TRY(measure(cli, w));
     if (cli->json)
         th_cli_json(cli, json_pack("{s:f, s:f, s:f, s:f, s:I, s:I}", "seconds", w->seconds, "gflops", w->gflops,
                                    "peak_gflops", w->peak_gflops, "share", w->gflops / w->peak_gflops, "planned_bytes",
-                                   (json_int_t)w->planned, "peak_bytes", (json_int_t)w->used));
+                                   (json_int_t)w->cost.bytes, "peak_bytes", (json_int_t)w->used));
     else
         print(cli, w);
     return TH_OK;
 }
 
-static th_status run(th_cli *cli) {
+static th_status run_kinds(th_cli *cli, const th_bench_kind *const *kinds) {
     work w = {0};
-    th_status s = bench_step(cli, &w);
+    th_status s = bench(cli, kinds, &w);
     th_optimizer_free(w.optimizer);
     th_plan_free(w.step);
     th_plan_free(w.peak);
-    th_clip_free(w.model);
+    if (w.kind) w.kind->free(w.model);
     return s;
 }
 
+static th_status run_step(th_cli *cli) { return run_kinds(cli, steps); }
+static th_status run_look(th_cli *cli) { return run_kinds(cli, looks); }
+
+static const th_cli_method methods[] = {
+    {
+        .name = "step",
+        .summary = "a whole training step of a known model, optimizer included",
+    },
+    {
+        .name = "denoise",
+        .summary = "one look of a Stable Diffusion UNet, as drawing takes it",
+        .about = "MODEL is sd15, sd21, sd21-base or a Stable Diffusion folder, whose sizes count and not its weights. "
+                 "With guidance, a picture takes two in the batch.",
+        .examples = "theriac bench denoise sd15 --dtype bf16",
+        .run = run_look,
+    },
+};
+
 static bool method(int64_t i, th_cli_method *out) {
-    *out = (th_cli_method){.name = "step", .summary = "a whole training step of a known model, optimizer included"};
-    return i == 0;
+    if (i >= (int64_t)(sizeof methods / sizeof *methods)) return false;
+    *out = methods[i];
+    return true;
 }
 
 const th_verb th_verb_bench = {
     .name = "bench",
     .summary = "measure speed and memory against the machine's limits",
     .usage = "MODEL",
-    .about = "MODEL is clip-vit-b32, clip-vit-b16, clip-vit-l14 or a CLIP folder, whose sizes count and not its "
-             "weights. The "
-             "step's work is counted without recomputation, and held against the best of products of 2048 that run "
-             "between the steps.",
-    .examples = "theriac bench step clip-vit-b32 --batch 64 --dtype bf16",
+    .about = "MODEL is clip-vit-b32, clip-vit-b16, clip-vit-l14 or a CLIP folder; sd15-unet (DreamBooth's loss, at 512 "
+             "pixels), sd15-unet-text (with the text encoder), sd15-lora (additions of rank 4), the same of sd21 and "
+             "sd21-base; or a Stable Diffusion folder. Of a folder the sizes count and not the weights. The step's "
+             "work is counted without recomputation, and held against the best of products of 2048 that run between "
+             "the steps.",
+    .examples = "theriac bench step clip-vit-b32 --batch 64 --dtype bf16\n"
+                "theriac bench step sd15-unet --dtype bf16 --memory 16G",
     .groups = {{"Measuring", options}},
     .method = method,
     .least_args = 1,
     .most_args = 1,
     .computes = true,
-    .run = run,
+    .run = run_step,
 };
