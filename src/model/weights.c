@@ -52,18 +52,37 @@ static th_status find(const th_safetensors *file, const th_param *p, th_weight_m
     return th_safetensors_want(file, name, s->rank, s->shape, out);
 }
 
-#define PIECE ((int64_t)1 << 20)
+/* A piece of a tensor, to be converted to f32. */
+typedef struct {
+    const th_st_tensor *tensor;
+    int64_t first, count;
+    float *to;
+} piece;
 
-static th_status convert(const th_st_tensor *t, int64_t first, int64_t n, float *out) {
-    int64_t pieces = (n + PIECE - 1) / PIECE;
-    if (pieces < 2) return th_st_to_f32(t, first, n, out);
-    TH_TRY(th_st_to_f32(t, first, 1, out)); /* its type is one that can be read, so the rest cannot fail */
-#pragma omp parallel for schedule(static)
-    for (int64_t k = 0; k < pieces; k++) {
-        int64_t from = k * PIECE, count = n - from < PIECE ? n - from : PIECE;
-        (void)th_st_to_f32(t, first + from, count, out + from);
+typedef struct {
+    piece *items;
+    int64_t count, capacity;
+} pieces;
+
+#define PIECE ((int64_t)1 << 20) /* elements */
+
+static th_status add_pieces(pieces *all, const th_st_tensor *t, int64_t first, int64_t n, float *to) {
+    float one;
+    if (n) TH_TRY(th_st_to_f32(t, first, 1, &one)); /* its type can be read, so the rest cannot fail */
+    for (int64_t at = 0; at < n; at += PIECE) {
+        if (!th_grow(all->items, all->count, all->capacity)) return th_fail_memory();
+        all->items[all->count++] = (piece){t, first + at, n - at < PIECE ? n - at : PIECE, to + at};
     }
     return TH_OK;
+}
+
+/* By all cores, and whoever is done takes the next: the first touch of memory and of the file is most of the work. */
+static void convert_pieces(const pieces *all) {
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t i = 0; i < all->count; i++) {
+        const piece *p = &all->items[i];
+        (void)th_st_to_f32(p->tensor, p->first, p->count, p->to);
+    }
 }
 
 static void rearrange(const th_desc *d, const th_weight_source *s, const float *from, float *to) {
@@ -89,15 +108,17 @@ static void unpatch(const th_desc *d, const th_weight_source *s, const float *fr
 
 static bool is_plain(const th_param *p) { return !p->home.move && !p->n_packs; }
 
-static th_status load_param(const th_st_tensor *t, const th_weight_source *s, th_param *p, float *a, float *b) {
+/* What needs no rearranging is only noted. */
+static th_status load_param(const th_st_tensor *t, const th_weight_source *s, th_param *p, float *a, float *b,
+                            pieces *all) {
     const th_desc *d = th_param_desc(p);
     int64_t count = th_desc_count(d), first = s->form == TH_PART ? s->part * count : 0;
     bool straight = s->form == TH_AS_IS || s->form == TH_PART;
     if (straight && is_plain(p)) {
         TH_TRY(th_param_allocate(p, false));
-        return convert(t, first, count, p->value);
+        return add_pieces(all, t, first, count, p->value);
     }
-    TH_TRY(convert(t, first, count, a));
+    TH_TRY(th_st_to_f32(t, first, count, a));
     if (!straight) rearrange(d, s, a, b);
     return th_param_set(p, straight ? a : b);
 }
@@ -120,13 +141,16 @@ th_status th_weights_read(const th_safetensors *file, th_params *ps, th_weight_m
     TH_TRY(check_all(file, ps, map, model, &most));
     size_t bytes = (size_t)most * sizeof(float);
     float *a = th_alloc_big(bytes), *b = th_alloc_big(bytes);
+    pieces all = {0};
     th_status s = a && b ? TH_OK : th_fail_memory();
     for (int64_t i = 0; i < th_params_count(ps) && s == TH_OK; i++) {
         th_weight_source source;
         const th_st_tensor *t;
         s = find(file, th_params_at(ps, i), map, model, &source, &t);
-        if (s == TH_OK) s = load_param(t, &source, th_params_at(ps, i), a, b);
+        if (s == TH_OK) s = load_param(t, &source, th_params_at(ps, i), a, b, &all);
     }
+    if (s == TH_OK) convert_pieces(&all);
+    th_free(all.items);
     th_free_big(a, bytes);
     th_free_big(b, bytes);
     return s;
