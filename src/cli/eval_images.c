@@ -169,7 +169,7 @@ const th_cli_method th_eval_images = {
         "interval and, where real pictures are given, what those reach.\n"
         "Attributes are columns: of images.tsv, as carried along from the prompts' table, or of fashion scenes "
         "(garment, colour, background).",
-    .examples = "theriac eval images --real 'fashion-scenes?split=test&garments=1&captions=full&count=500' "
+    .examples = "theriac eval images --real 'fashion-scenes?split=test&garments=1&captions=full&nouns=0&count=500' "
                 "--write-prompts prompts.tsv\n"
                 "theriac eval images --images out --real 'fashion-scenes?split=test&garments=1&offset=500&count=500' "
                 "--features models/fashion-clip --judge models/fashion-clip --attribute garment --attribute colour",
