@@ -5,14 +5,15 @@
 #include "cli/fit_job.h"
 #include "data/vocabulary.h"
 #include "train/t2i_fit.h"
+#include "train/t2i_samples.h"
 
 static const th_option sizes[] = {
     TH_OPT_PATH("vae", NULL, "folder of the autoencoder, such as train vae writes", .argument = "DIR"),
-    TH_OPT_STRING("channels", "96,192,256", "channels of each level of the UNet; the lowest has no cross-attention",
+    TH_OPT_STRING("channels", "64,128,192", "channels of each level of the UNet; the lowest has no cross-attention",
                   .argument = "N,N…"),
     TH_OPT_INT("layers-per-block", 1, "residual layers of a level on the way down; one more on the way up",
                TH_WITHIN(1, 16)),
-    TH_OPT_INT("heads", 4, "attention heads of the UNet", TH_WITHIN(1, 1024)),
+    TH_OPT_INT("head-width", 32, "channels of an attention head of the UNet", TH_WITHIN(1, 1024)),
     TH_OPT_INT("text-width", 192, "width of the text encoder and of its states", TH_WITHIN(8, 1 << 16)),
     TH_OPT_INT("text-layers", 4, "its layers", TH_WITHIN(1, 256)),
     TH_OPT_INT("text-heads", 4, "its heads", TH_WITHIN(1, 1024)),
@@ -35,15 +36,25 @@ static const th_option options[] = {
     TH_OPT_END,
 };
 
+static const th_option sample_options[] = {
+    TH_OPT_LIST("sample", "prompt to draw at each evaluation, onto OUT/samples/step-N.png; may be given many times",
+                .argument = "PROMPT"),
+    TH_OPT_INT("sample-count", 4, "pictures of each prompt", TH_WITHIN(1, 64)),
+    TH_OPT_INT("sample-steps", 25, "steps of the sampler", TH_WITHIN(1, 1000)),
+    TH_OPT_F32("sample-guidance", 4, "how strongly the prompt is followed; 1: as it is", TH_AT_LEAST(0)),
+    TH_OPT_END,
+};
+
 typedef struct {
     th_cli *cli;
     th_dataset *pairs, *held_out;
     th_sd sd;
     th_t2i_fit_params p;
+    th_t2i_samples samples;
     th_t2i_fit *fit;
     th_run_folder *run;
     json_t *inputs;
-    char latents[TH_PATH_MAX], key[TH_HASH_TEXT];
+    char latents[TH_PATH_MAX], drawn[TH_PATH_MAX], key[TH_HASH_TEXT]; /* drawn: folder of samples */
     th_train_result result;
 } work;
 
@@ -58,12 +69,13 @@ static th_status choose_unet(work *w, const th_vae_config *vae, th_unet_config *
     c->layers_per_block = th_get_i64(o, "layers-per-block");
     c->cross_attention_dim = th_get_i64(o, "text-width");
     c->groups = th_cli_groups_of(c->channels, c->levels);
+    int64_t width = th_get_i64(o, "head-width");
     for (int i = 0; i < c->levels; i++) {
-        c->heads[i] = th_get_i64(o, "heads");
+        c->heads[i] = c->channels[i] / width;
         c->attends_down[i] = i + 1 < c->levels; /* as in SD, the lowest level leaves it to the middle block */
         c->attends_up[i] = i > 0;
-        if (c->channels[i] % c->heads[i])
-            return th_fail(TH_E_USAGE, "--heads %lld does not divide %lld --channels", (long long)c->heads[i],
+        if (c->channels[i] % width)
+            return th_fail(TH_E_USAGE, "--head-width %lld does not divide %lld --channels", (long long)width,
                            (long long)c->channels[i]);
     }
     return TH_OK;
@@ -165,6 +177,34 @@ static th_status find_inputs(work *w) {
     return th_cli_note_model(w->inputs, from ? "model" : "vae", from ? from : vae, hash);
 }
 
+/* --- samples --- */
+
+static th_status draw_samples(void *user, int64_t step) {
+    work *w = user;
+    return th_t2i_samples_draw(&w->sd, &w->samples, w->drawn, step, &w->cli->watch);
+}
+
+static th_status choose_samples(work *w) {
+    th_options *o = w->cli->options;
+    th_list prompts = th_get_list(o, "sample");
+    const char *out = th_get_str(o, "out");
+    if (!prompts.count) return TH_OK;
+    w->samples = (th_t2i_samples){
+        .prompts = prompts.items,
+        .count = prompts.count,
+        .each = th_get_i64(o, "sample-count"),
+        .side = w->p.side,
+        .steps = th_get_i64(o, "sample-steps"),
+        .guidance = th_get_f32(o, "sample-guidance"),
+        .threads = w->p.fit.threads,
+        .compute = w->p.fit.compute,
+    };
+    w->p.look = draw_samples;
+    w->p.user = w;
+    if (out) TH_TRY(th_path_join(w->drawn, out, "samples"));
+    return th_t2i_samples_bytes(&w->sd, &w->samples, &w->p.look_bytes);
+}
+
 /* --- the run --- */
 
 static void card_loss(th_str *card, const work *w, const th_t2i_loss *l) {
@@ -259,6 +299,7 @@ static th_status run_all(work *w) {
     TH_TRY(th_cli_open_held_out(w->cli, &w->held_out));
     TH_TRY(read_options(w));
     TH_TRY(from ? load_model(w, from) : new_model(w));
+    TH_TRY(choose_samples(w));
     th_status s = th_t2i_fit_new(&w->sd, w->pairs, &w->p, &w->fit);
     if (s == TH_E_INPUT) th_fail_in(s, "%s", th_get_str(o, "data")); /* it is about the pairs */
     TH_TRY(s);
@@ -285,6 +326,7 @@ static const th_option_group groups[] = {{"New models", sizes},
                                          {"Loss", th_t2i_fit_options},
                                          {"Training", th_fit_options},
                                          {"Evaluation", th_fit_eval_options},
+                                         {"Samples", sample_options},
                                          {"Run", th_run_options},
                                          {NULL, NULL}};
 

@@ -99,7 +99,7 @@ static th_status make_encoder(th_t2i_fit *f) {
     return f->moments ? TH_OK : th_fail_memory();
 }
 
-static th_status make_eval(th_t2i_fit *f) {
+static th_status plan_eval(th_t2i_fit *f) {
     if (!f->p.held_out) return TH_OK;
     f->eval = (th_t2i_eval){.sd = f->sd, .pairs = f->p.held_out, .shape = f->shape, .side = f->p.side};
     f->eval.count = th_dataset_images(f->p.held_out);
@@ -107,8 +107,8 @@ static th_status make_eval(th_t2i_fit *f) {
     return th_t2i_eval_plan(&f->eval, f->p.fit.compute);
 }
 
-/* Batches, the autoencoder where it stays, what measuring takes. Batches of a cache are smaller than those of pictures.
- */
+/* Batches, the autoencoder, and what measuring and looking take. Batches from a cache are smaller than those of
+ * pictures. */
 static size_t find_other_bytes(const th_t2i_fit *f) {
     th_picture_batches_params b = batch_params(f);
     size_t bytes = th_picture_batches_bytes(&b);
@@ -119,18 +119,24 @@ static size_t find_other_bytes(const th_t2i_fit *f) {
     } else {
         bytes += (size_t)th_params_elements(th_vae_params(f->sd->vae)) * sizeof(float);
     }
-    return bytes + (f->p.held_out ? th_t2i_eval_bytes(&f->eval) : 0);
+    return bytes + f->p.look_bytes + (f->p.held_out ? th_t2i_eval_bytes(&f->eval) : 0);
 }
 
-static th_status make_plan(th_t2i_fit *f) {
+/* Training's plan comes first, since parameters lie as their first plan wants them; but what measuring takes must be
+ * known for its budget, so that is planned twice. */
+static th_status make_plans(th_t2i_fit *f) {
+    TH_TRY(plan_eval(f));
+    size_t other = find_other_bytes(f);
+    th_t2i_eval_free(&f->eval);
+    f->eval = (th_t2i_eval){0};
     th_graph *g = th_graph_new();
     if (!g) return th_fail_memory();
     th_denoise_loss l = th_denoise_record(g, f->sd, &f->shape);
     th_output(g, "loss", l.loss);
     th_grad_params(g, l.loss, f->trained);
-    th_status s = th_fit_plan(&f->p.fit, g, find_other_bytes(f), &f->plan);
+    th_status s = th_fit_plan(&f->p.fit, g, other, &f->plan);
     th_graph_free(g);
-    return s;
+    return s == TH_OK ? plan_eval(f) : s;
 }
 
 static th_status set_up(th_t2i_fit *f) {
@@ -141,9 +147,8 @@ static th_status set_up(th_t2i_fit *f) {
     int64_t side = f->p.side / th_vae_factor(th_vae_get_config(f->sd->vae));
     f->shape = (th_denoise_shape){.batch = fit->batch, .height = side, .width = side};
     f->shape.tokens = th_text_encoder_get_config(f->sd->text)->context;
-    TH_TRY(make_eval(f));
     if (!f->p.latents) TH_TRY(make_encoder(f));
-    TH_TRY(make_plan(f));
+    TH_TRY(make_plans(f));
     fit->train.threads = th_plan_threads(f->plan);
     fit->train.compute = fit->compute;
     th_denoiser_params d = {.min_snr = f->p.min_snr, .seed = fit->train.seed};

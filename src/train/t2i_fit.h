@@ -22,6 +22,7 @@ typedef struct {
      * parameters in place: to draw samples. May be NULL. */
     th_status (*look)(void *user, int64_t step);
     void *user;
+    size_t look_bytes; /* that it takes */
 } th_t2i_fit_params;
 void th_t2i_fit_params_init(th_t2i_fit_params *p);
 
