@@ -4,24 +4,22 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/number.h"
-#include "cli/frame.h"
-#include "format/safetensors.h"
+#include "cli/inspect.h"
+#include "diffusion/sd.h"
 #include "model/clip_graph.h"
 #include "theriac/plan.h"
 
 static const th_option options[] = {
     TH_OPT_BOOL("tensors", false, "list every tensor"),
-    TH_OPT_INT("batch", 64, "batch for the memory that running and training want", TH_AT_LEAST(1)),
+    TH_OPT_INT("batch", 0, "batch for the memory that running and training want; 0: 64, or 1 for Stable Diffusion",
+               TH_AT_LEAST(0)),
     TH_OPT_END,
 };
 
-typedef struct {
-    int64_t count[TH_ST_DTYPE_COUNT], tensors, elements;
-    size_t bytes;
-} totals;
+enum { CLIP_BATCH = 64 };
 
-static totals add_up(const th_safetensors *f) {
-    totals t = {.tensors = th_safetensors_count(f)};
+th_inspect_totals th_inspect_add_up(const th_safetensors *f) {
+    th_inspect_totals t = {.tensors = th_safetensors_count(f)};
     for (int64_t i = 0; i < t.tensors; i++) {
         const th_st_tensor *x = th_safetensors_at(f, i);
         t.count[x->dtype]++;
@@ -29,6 +27,16 @@ static totals add_up(const th_safetensors *f) {
         t.bytes += x->bytes;
     }
     return t;
+}
+
+void th_inspect_types(const th_inspect_totals *t, char *text, size_t room) {
+    text[0] = '\0';
+    for (int d = 0; d < TH_ST_DTYPE_COUNT; d++) {
+        size_t n = strlen(text);
+        if (t->count[d])
+            snprintf(text + n, room - n, "%s%s: %lld", n ? ", " : "", th_st_dtype_name((th_st_dtype)d),
+                     (long long)t->count[d]);
+    }
 }
 
 /* Memory of a CLIP model, by plans for it: to embed a batch, and to train on one in f32 with AdamW. Other models have
@@ -81,8 +89,8 @@ static th_status find_needs(const char *dir, int64_t batch, needs *n) {
     return s;
 }
 
-static void print_tensors(th_cli *cli, const th_safetensors *f) {
-    th_table *t = th_table_new(NULL);
+void th_inspect_tensors(th_cli *cli, const th_safetensors *f, const char *title) {
+    th_table *t = th_table_new(title);
     th_table_column(t, TH_LEFT, "Tensor");
     th_table_column(t, TH_LEFT, "Shape");
     th_table_column(t, TH_LEFT, "Type");
@@ -97,7 +105,7 @@ static void print_tensors(th_cli *cli, const th_safetensors *f) {
     th_table_free(t);
 }
 
-static void row(th_table *t, const char *what, const char *value) {
+void th_inspect_row(th_table *t, const char *what, const char *value) {
     th_table_cell(t, "%s", what);
     th_table_cell(t, "%s", value);
 }
@@ -108,43 +116,39 @@ static void describe_config(th_table *t, const needs *n, int64_t batch) {
     snprintf(text, sizeof text, "%lld px in patches of %lld, width %lld, %lld layers, %lld heads, %s",
              (long long)c->image_size, (long long)c->patch_size, (long long)c->vision.width,
              (long long)c->vision.layers, (long long)c->vision.heads, c->vision.quick_gelu ? "quick_gelu" : "gelu");
-    row(t, "Image tower", text);
+    th_inspect_row(t, "Image tower", text);
     snprintf(text, sizeof text, "%lld tokens of %lld, width %lld, %lld layers, %lld heads, %s", (long long)c->context,
              (long long)c->vocab_size, (long long)c->text.width, (long long)c->text.layers, (long long)c->text.heads,
              c->text.quick_gelu ? "quick_gelu" : "gelu");
-    row(t, "Text tower", text);
+    th_inspect_row(t, "Text tower", text);
     th_human_bytes(bytes, n->run_bytes);
     snprintf(text, sizeof text, "%s for a batch of %lld", bytes, (long long)batch);
-    row(t, "Memory to embed", text);
+    th_inspect_row(t, "Memory to embed", text);
     th_human_bytes(bytes, n->train_bytes);
     snprintf(text, sizeof text, "%s for a batch of %lld, f32, AdamW; less with a memory budget", bytes,
              (long long)batch);
-    row(t, "Memory to train", text);
+    th_inspect_row(t, "Memory to train", text);
 }
 
 static void print(th_cli *cli, const th_safetensors *f, const needs *n, int64_t batch) {
-    totals sum = add_up(f);
+    th_inspect_totals sum = th_inspect_add_up(f);
     char text[160], number[TH_NUMBER_TEXT];
     th_table *t = th_table_new(NULL);
     th_table_column(t, TH_LEFT, "Model");
     th_table_column(t, TH_LEFT, "");
     th_human_count(number, (double)sum.elements);
     snprintf(text, sizeof text, "%s in %lld tensors", number, (long long)sum.tensors);
-    row(t, "Parameters", text);
-    text[0] = '\0';
-    for (int d = 0; d < TH_ST_DTYPE_COUNT; d++)
-        if (sum.count[d])
-            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s: %lld", *text ? ", " : "",
-                     th_st_dtype_name((th_st_dtype)d), (long long)sum.count[d]);
-    row(t, "Types", text);
+    th_inspect_row(t, "Parameters", text);
+    th_inspect_types(&sum, text, sizeof text);
+    th_inspect_row(t, "Types", text);
     th_human_bytes(number, (double)sum.bytes);
-    row(t, "Size", number);
+    th_inspect_row(t, "Size", number);
     if (n->known) describe_config(t, n, batch);
-    if (*n->why_not) row(t, "Memory", "not known: the configuration is not CLIP's");
+    if (*n->why_not) th_inspect_row(t, "Memory", "not known: the configuration is not CLIP's");
     th_cli_table(cli, t);
     th_table_free(t);
     if (*n->why_not) th_cli_note(cli, "%s", n->why_not);
-    if (th_get_bool(cli->options, "tensors")) print_tensors(cli, f);
+    if (th_get_bool(cli->options, "tensors")) th_inspect_tensors(cli, f, NULL);
 }
 
 static json_t *tensor_json(const th_st_tensor *x) {
@@ -153,12 +157,17 @@ static json_t *tensor_json(const th_st_tensor *x) {
     return json_pack("{s:s, s:o, s:s}", "name", x->name, "shape", shape, "dtype", th_st_dtype_name(x->dtype));
 }
 
-static void print_json(th_cli *cli, const th_safetensors *f, const needs *n, int64_t batch) {
-    totals sum = add_up(f);
+json_t *th_inspect_tensors_json(const th_safetensors *f) {
     json_t *tensors = json_array();
-    for (int64_t i = 0; i < sum.tensors; i++) json_array_append_new(tensors, tensor_json(th_safetensors_at(f, i)));
+    for (int64_t i = 0; i < th_safetensors_count(f); i++)
+        json_array_append_new(tensors, tensor_json(th_safetensors_at(f, i)));
+    return tensors;
+}
+
+static void print_json(th_cli *cli, const th_safetensors *f, const needs *n, int64_t batch) {
+    th_inspect_totals sum = th_inspect_add_up(f);
     json_t *j = json_pack("{s:I, s:I, s:o}", "parameters", (json_int_t)sum.elements, "bytes", (json_int_t)sum.bytes,
-                          "tensors", tensors);
+                          "tensors", th_inspect_tensors_json(f));
     if (n->known) {
         json_object_set_new(j, "batch", json_integer(batch));
         json_object_set_new(j, "bytes_to_embed", json_integer((json_int_t)n->run_bytes));
@@ -173,6 +182,8 @@ static th_status run(th_cli *cli) {
     int64_t batch = th_get_i64(cli->options, "batch");
     th_safetensors *f = NULL;
     needs n = {0};
+    if (th_sd_is_folder(dir)) return th_inspect_sd(cli, dir, batch);
+    if (!batch) batch = CLIP_BATCH;
     TH_TRY(th_safetensors_open(dir, NULL, &f));
     th_status s = th_path_is_dir(dir) ? find_needs(dir, batch, &n) : TH_OK;
     if (s == TH_OK) {
@@ -191,7 +202,8 @@ const th_verb th_verb_inspect = {
     .usage = "DIR",
     .least_args = 1,
     .most_args = 1,
-    .examples = "theriac inspect models/fashion-clip --tensors",
+    .examples = "theriac inspect models/fashion-clip --tensors\n"
+                "theriac inspect stable-diffusion-v1-5",
     .groups = {{"Inspecting", options}},
     .run = run,
 };

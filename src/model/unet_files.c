@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "format/json.h"
 #include "model/clip_tower.h"
 #include "model/unet_parts.h"
@@ -123,7 +124,6 @@ static th_status check_plain(const th_json *j) {
         {"addition_embed_type", NULL},
         {"encoder_hid_dim", NULL},
         {"encoder_hid_dim_type", NULL},
-        {"time_embedding_dim", NULL},
         {"time_embedding_act_fn", NULL},
         {"timestep_post_act", NULL},
         {"time_cond_proj_dim", NULL},
@@ -134,6 +134,7 @@ static th_status check_plain(const th_json *j) {
         {"cross_attention_norm", NULL},
         {"addition_time_embed_dim", NULL},
         {"mid_block_only_cross_attention", NULL},
+        {"num_attention_heads", NULL}, /* diffusers refuses it too: heads stand under attention_head_dim */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const json_t *v = json_object_get(j->root, rows[i].name);
@@ -153,7 +154,7 @@ static th_status check_numbers(const th_json *j, int levels) {
         const char *name;
         double plain;
     } rows[] = {{"conv_in_kernel", 3},         {"conv_out_kernel", 3}, {"downsample_padding", 1},
-                {"mid_block_scale_factor", 1}, {"dropout", 0},         {"attention_head_dim_scale", 1}};
+                {"mid_block_scale_factor", 1}, {"dropout", 0},         {"resnet_out_scale_factor", 1}};
     int64_t layers = 1;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const json_t *v = json_object_get(j->root, rows[i].name);
@@ -173,6 +174,20 @@ static th_status check_numbers(const th_json *j, int levels) {
     return TH_OK;
 }
 
+/* null is a model without norms to diffusers, and not the default. */
+static th_status read_groups(const th_json *j, int64_t *groups) {
+    if (json_is_null(json_object_get(j->root, "norm_num_groups")))
+        return th_json_fail(j, "norm_num_groups", "a whole number: models without norms are not known here");
+    return th_json_int(j, "norm_num_groups", 1, MOST_CHANNELS, groups);
+}
+
+static th_status read_time_width(const th_json *j, int64_t plain) {
+    int64_t width = plain;
+    TH_TRY(th_json_int(j, "time_embedding_dim", 1, INT64_MAX, &width));
+    if (width == plain) return TH_OK;
+    return th_json_fail(j, "time_embedding_dim", "null or four times the first of block_out_channels");
+}
+
 static th_status parse(const th_json *j, th_unet_config *c) {
     double eps = (double)c->eps, shift = (double)c->freq_shift;
     json_t *channels = NULL;
@@ -187,14 +202,13 @@ static th_status parse(const th_json *j, th_unet_config *c) {
     TH_TRY(read_blocks(j, "up_block_types", "UpBlock2D", "CrossAttnUpBlock2D", c->levels, c->attends_up));
     /* diffusers' slip, kept for the models' sake: the field of the heads' width holds their number. */
     TH_TRY(read_each(j, "attention_head_dim", c->levels, MOST_CHANNELS, c->heads));
-    TH_TRY(read_each(j, "num_attention_heads", c->levels, MOST_CHANNELS, c->heads));
     TH_TRY(read_same(j, "layers_per_block", c->levels, TH_UNET_MOST_LAYERS, &c->layers_per_block));
     TH_TRY(read_same(j, "cross_attention_dim", c->levels, MOST_CHANNELS, &c->cross_attention_dim));
     TH_TRY(th_json_int(j, "in_channels", 1, 256, &c->in_channels));
     TH_TRY(th_json_int(j, "out_channels", 1, 256, &c->out_channels));
-    TH_TRY(th_json_int(j, "norm_num_groups", 1, MOST_CHANNELS, &c->groups));
-    if (th_json_has(j, "sample_size") && json_is_integer(json_object_get(j->root, "sample_size")))
-        TH_TRY(th_json_int(j, "sample_size", 1, 1 << 20, &c->sample_size));
+    TH_TRY(read_groups(j, &c->groups));
+    TH_TRY(read_time_width(j, 4 * c->channels[0]));
+    TH_TRY(th_json_int(j, "sample_size", 1, 1 << 20, &c->sample_size));
     TH_TRY(th_json_bool(j, "use_linear_projection", &c->linear_projection));
     TH_TRY(th_json_bool(j, "upcast_attention", &c->upcast_attention));
     TH_TRY(th_json_bool(j, "flip_sin_to_cos", &c->flip_sin_to_cos));
@@ -204,27 +218,52 @@ static th_status parse(const th_json *j, th_unet_config *c) {
     return th_fail_in(th_unet_check(c), "%s", j->file);
 }
 
-th_status th_unet_read_config(const char *dir, th_unet_config *c) {
-    char path[TH_PATH_MAX];
-    th_json j;
+th_status th_unet_parse_config(const char *name, const char *text, size_t length, th_unet_config *c) {
+    th_json j = {0};
     th_unet_config_init(c); /* diffusers' defaults too, but for the width of texts */
     c->cross_attention_dim = 1280;
-    TH_TRY(th_path_join(path, dir, "config.json"));
-    TH_TRY(th_json_load(path, CONFIG_MAX, &j));
+    TH_TRY(th_json_parse(name, text, length, &j));
     th_status s = parse(&j, c);
     th_json_free(&j);
     return s;
 }
 
+th_status th_unet_parse_config(const char *name, const char *text, size_t length, th_unet_config *c) {
+    th_json j = {0};
+    th_unet_config_init(c); /* diffusers' defaults too, but for the width of texts */
+    c->cross_attention_dim = 1280;
+    TH_TRY(th_json_parse(name, text, length, &j));
+    th_status s = parse(&j, c);
+    th_json_free(&j);
+    return s;
+}
+
+th_status th_unet_read_config(const char *dir, th_unet_config *c) {
+    char path[TH_PATH_MAX];
+    th_bytes text;
+    TH_TRY(th_path_join(path, dir, "config.json"));
+    TH_TRY(th_file_read(path, CONFIG_MAX, &text));
+    th_status s = th_unet_parse_config(path, text.data, text.length, c);
+    th_free(text.data);
+    return s;
+}
+
+/* Appends to a list, which is freed where that fails. */
+static json_t *with(json_t *list, json_t *item) {
+    if (!json_array_append_new(list, item)) return list;
+    json_decref(list);
+    return NULL;
+}
+
 static json_t *block_names(const bool *attends, int levels, const char *plain, const char *attending) {
     json_t *list = json_array();
-    for (int i = 0; i < levels; i++) json_array_append_new(list, json_string(attends[i] ? attending : plain));
+    for (int i = 0; i < levels; i++) list = with(list, json_string(attends[i] ? attending : plain));
     return list;
 }
 
 static json_t *numbers(const int64_t *values, int count) {
     json_t *list = json_array();
-    for (int i = 0; i < count; i++) json_array_append_new(list, json_integer(values[i]));
+    for (int i = 0; i < count; i++) list = with(list, json_integer(values[i]));
     return list;
 }
 
@@ -234,18 +273,23 @@ static json_t *heads_json(const th_unet_config *c) {
     return json_integer(c->heads[0]);
 }
 
+/* A whole number without a point, as diffusers writes it. */
+static json_t *shift_json(float shift) {
+    return shift == floorf(shift) ? json_integer((json_int_t)shift) : json_real(th_shortest(shift));
+}
+
 th_status th_unet_write_config(const th_unet_config *c, const char *dir) {
     char path[TH_PATH_MAX];
     TH_TRY(th_make_dirs(dir));
     TH_TRY(th_path_join(path, dir, "config.json"));
     json_t *j = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:b, s:I, s:o, s:I, s:b, s:I, s:I, s:I, s:i, s:s, s:f, s:I, s:I, s:I, s:o, s:b, "
+        "{s:s, s:s, s:s, s:o, s:o, s:b, s:I, s:o, s:I, s:b, s:o, s:I, s:I, s:i, s:s, s:f, s:I, s:I, s:I, s:o, s:b, "
         "s:b}",
         "_class_name", "UNet2DConditionModel", "_diffusers_version", "0.30.0", "act_fn", "silu", "attention_head_dim",
         heads_json(c), "block_out_channels", numbers(c->channels, c->levels), "center_input_sample", 0,
         "cross_attention_dim", (json_int_t)c->cross_attention_dim, "down_block_types",
         block_names(c->attends_down, c->levels, "DownBlock2D", "CrossAttnDownBlock2D"), "downsample_padding",
-        (json_int_t)1, "flip_sin_to_cos", c->flip_sin_to_cos, "freq_shift", (json_int_t)c->freq_shift, "in_channels",
+        (json_int_t)1, "flip_sin_to_cos", c->flip_sin_to_cos, "freq_shift", shift_json(c->freq_shift), "in_channels",
         (json_int_t)c->in_channels, "layers_per_block", (json_int_t)c->layers_per_block, "mid_block_scale_factor", 1,
         "mid_block_type", "UNetMidBlock2DCrossAttn", "norm_eps", th_shortest(c->eps), "norm_num_groups",
         (json_int_t)c->groups, "out_channels", (json_int_t)c->out_channels, "sample_size", (json_int_t)c->sample_size,

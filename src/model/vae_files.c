@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "format/json.h"
 #include "model/clip_tower.h"
 #include "model/weights.h"
@@ -119,16 +120,24 @@ static th_status parse(const th_json *j, th_vae_config *c) {
     return th_fail_in(th_vae_check(c), "%s", j->file);
 }
 
-th_status th_vae_read_config(const char *dir, th_vae_config *c) {
-    char path[TH_PATH_MAX];
-    th_json j;
+th_status th_vae_parse_config(const char *name, const char *text, size_t length, th_vae_config *c) {
+    th_json j = {0};
     th_vae_config_init(c);
     /* Where a file leaves them out, diffusers' defaults hold, which are smaller than SD 1.5. */
     c->sample_size = 32, c->levels = 1, c->channels[0] = 64, c->layers_per_block = 1;
-    TH_TRY(th_path_join(path, dir, "config.json"));
-    TH_TRY(th_json_load(path, CONFIG_MAX, &j));
+    TH_TRY(th_json_parse(name, text, length, &j));
     th_status s = parse(&j, c);
     th_json_free(&j);
+    return s;
+}
+
+th_status th_vae_read_config(const char *dir, th_vae_config *c) {
+    char path[TH_PATH_MAX];
+    th_bytes text;
+    TH_TRY(th_path_join(path, dir, "config.json"));
+    TH_TRY(th_file_read(path, CONFIG_MAX, &text));
+    th_status s = th_vae_parse_config(path, text.data, text.length, c);
+    th_free(text.data);
     return s;
 }
 
