@@ -8,6 +8,8 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "cli/generate_parts.h"
+#include "cli/text.h"
+#include "personalize/custom_file.h"
 #include "personalize/embedding_file.h"
 #include "personalize/lora_file.h"
 #include "train/fit_options.h"
@@ -19,6 +21,8 @@ static const th_option model_options[] = {
     TH_OPT_STRING("variant", NULL, "which of several sets of weights the folder holds, such as fp16"),
     TH_OPT_PATH("lora", NULL, "low-rank additions: " TH_LORA_FILE ", or its folder", .argument = "FILE"),
     TH_OPT_F32("lora-strength", 1, "what they are multiplied by"),
+    TH_OPT_PATH("custom", NULL, "projections of custom diffusion: " TH_CUSTOM_FILE ", or its folder",
+                .argument = "FILE"),
     TH_OPT_LIST("embedding", "a word that textual inversion learned: " TH_EMBEDDING_FILE "; may be given many times",
                 .argument = "FILE"),
     TH_OPT_END,
@@ -150,10 +154,11 @@ static th_status load(th_drawing *d) {
     th_options *o = d->cli->options;
     bool plan = th_get_bool(o, "plan");
     th_list words = th_get_list(o, "embedding");
-    const char *lora = th_get_str(o, "lora");
+    const char *lora = th_get_str(o, "lora"), *custom = th_get_str(o, "custom");
     th_sd_load_params p = {.parts = plan ? 0 : TH_SD_ALL, .variant = th_get_str(o, "variant")};
     TH_TRY(th_sd_load(th_get_str(o, "model"), &p, &d->sd));
     if (lora) TH_TRY(th_lora_load(lora, th_get_f32(o, "lora-strength"), d->sd.unet));
+    if (custom && !plan) TH_TRY(th_custom_load(custom, d->sd.unet)); /* new values, no new parameters */
     if (words.count) TH_TRY(th_embeddings_load(words.items, words.count, &d->sd));
     freeze(th_unet_params(d->sd.unet));
     freeze(th_unet_lora(d->sd.unet));
@@ -161,6 +166,13 @@ static th_status load(th_drawing *d) {
     freeze(th_text_encoder_params(d->sd.text));
     freeze(th_text_encoder_added(d->sd.text));
     return TH_OK;
+}
+
+static void note_one_cut(const th_drawing *d, const char *text, const char *words) {
+    int n = (int)th_text_fit(text, 40);
+    th_cli_note(d->cli, "the prompt '%.*s%s' is longer than the model's %lld tokens; cut off: '%.*s%s'", n, text,
+                text[n] ? "…" : "", (long long)th_text_encoder_get_config(d->sd.text)->context,
+                (int)th_text_fit(words, 200), words, words[th_text_fit(words, 200)] ? "…" : "");
 }
 
 /* People are told what the model will not see, of the first few. */
@@ -174,9 +186,7 @@ static th_status note_cut(th_drawing *d) {
         th_str_clear(&words);
         s = th_prompt_cut(&d->sd, text, &words);
         if (s != TH_OK || !words.length) continue;
-        if (cut++ < 3)
-            th_cli_note(d->cli, "the prompt '%.40s…' is longer than the model's %lld tokens; cut off: '%.300s'", text,
-                        (long long)th_text_encoder_get_config(d->sd.text)->context, th_str_text(&words));
+        if (cut++ < 3) note_one_cut(d, text, th_str_text(&words));
     }
     th_str_free(&words);
     if (cut > 3) th_cli_note(d->cli, "%lld prompts were cut in all", (long long)cut);
@@ -312,7 +322,7 @@ const th_verb th_verb_generate = {
                 "--steps 25 -o out/boots\n"
                 "theriac generate --model sd15 --lora out/lora --prompts prompts.tsv --batch 4 -o out/subject\n"
                 "theriac generate --model sd21 -p 'a house' --memory 8G --vae-tiles --plan",
-    .groups = {{"Pictures", picture_options}, {"Model", model_options}, {"Run", run_options}},
+    .groups = {{"Model", model_options}, {"Pictures", picture_options}, {"Run", run_options}},
     .computes = true,
     .run = run,
 };

@@ -11,6 +11,7 @@
 #include "format/json.h"
 #include "format/options_json.h"
 #include "format/png_text.h"
+#include "personalize/custom_file.h"
 #include "personalize/embedding_file.h"
 #include "personalize/lora_file.h"
 
@@ -50,13 +51,14 @@ static th_status say_file(th_drawing *d, const char *key, const char *name, cons
 
 static th_status say_files(th_drawing *d) {
     th_options *o = d->cli->options;
-    const char *lora = th_get_str(o, "lora"), *latents = th_get_str(o, "latents");
+    const char *lora = th_get_str(o, "lora"), *latents = th_get_str(o, "latents"), *custom = th_get_str(o, "custom");
     th_list words = th_get_list(o, "embedding");
     if (latents) TH_TRY(say_file(d, "Latents", "latents", latents, ""));
     if (lora) {
         TH_TRY(say_file(d, "LoRA", "lora", lora, TH_LORA_FILE));
         say_number(d, "LoRA strength", th_get_f64(o, "lora-strength"));
     }
+    if (custom) TH_TRY(say_file(d, "Custom diffusion", "custom", custom, TH_CUSTOM_FILE));
     for (int64_t i = 0; i < words.count && i < 8; i++) {
         char *key = th_arena_printf(d->arena, "Embedding %lld", (long long)i + 1);
         char *name = th_arena_printf(d->arena, "embedding-%lld", (long long)i + 1);

@@ -4,6 +4,7 @@
 #define VERBS(X)   \
     X(demo)        \
     X(train)       \
+    X(generate)    \
     X(personalize) \
     X(poison)      \
     X(clean)       \
