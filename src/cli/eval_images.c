@@ -1,6 +1,8 @@
 /* theriac eval images: generated pictures against real ones, their prompts, each other and a judge. */
 #include "cli/eval_images.h"
 
+#include <string.h>
+
 #include "cli/clip_job.h"
 
 static const th_option pictures[] = {
@@ -9,7 +11,8 @@ static const th_option pictures[] = {
     TH_OPT_PATH("real", NULL, "real pictures that they are held against", .argument = "SET"),
     TH_OPT_STRING("image-column", NULL, "column of pictures in a table of --images"),
     TH_OPT_STRING("text-column", NULL, "column of texts for --clip, such as prompts without an identifier"),
-    TH_OPT_INT("limit", 0, "use at most so many pictures of each set, spread over it; 0: all", TH_AT_LEAST(0)),
+    TH_OPT_INT("limit", 0, "use at most so many pictures of --images and of --real, spread over them; 0: all",
+               TH_AT_LEAST(0)),
     TH_OPT_END,
 };
 
@@ -18,6 +21,10 @@ static const th_option networks[] = {
                 .argument = "DIR"),
     TH_OPT_PATH("clip", NULL, "CLIP folder that holds pictures against their prompts", .argument = "DIR"),
     TH_OPT_PATH("judge", NULL, "CLIP folder that looks for attributes", .argument = "DIR"),
+    TH_OPT_PATH("judge-data", NULL,
+                "pictures with the attributes' columns: the judge, CLIP or ViT, learns from them by linear probes on "
+                "its features, instead of going by what values are called",
+                .argument = "SET"),
     TH_OPT_INT("batch", 64, "pictures at once", TH_WITHIN(1, 4096)),
     TH_OPT_CHOICE("dtype", "f32|bf16", "f32", "what products are computed in"),
     TH_OPT_INT("threads", 0, "threads that compute; 0: all", TH_WITHIN(0, 1024)),
@@ -40,7 +47,7 @@ static const th_option attributes[] = {
 typedef struct {
     th_image_eval_params p;
     th_attributes attributes;
-    th_columns *columns[2];
+    th_columns *columns[3];
     th_arena *arena;
 } job;
 
@@ -52,7 +59,7 @@ static th_status open_pictures(th_cli *cli, job *j, const char *name, const char
     if (!spec) return TH_OK;
     th_dataset_params_init(&p);
     p.image_column = column;
-    int64_t limit = th_get_i64(cli->options, "limit");
+    int64_t limit = strcmp(name, "judge-data") ? th_get_i64(cli->options, "limit") : 0;
     TH_TRY(th_fail_in(th_cli_open_spread(spec, &p, limit, &cli->watch, &s->set), "--%s", name));
     TH_TRY(th_fail_in(th_columns_read(s->set, &p, columns), "--%s", name));
     s->columns = *columns;
@@ -85,6 +92,8 @@ static th_status check_options(th_cli *cli) {
         return th_fail(TH_E_USAGE, "--write-prompts wants --real, whose captions it writes");
     if (th_get_str(o, "write-attributes") && !asks)
         return th_fail(TH_E_USAGE, "--write-attributes wants --attribute or --attributes");
+    if (th_get_str(o, "judge-data") && !th_get_str(o, "judge"))
+        return th_fail(TH_E_USAGE, "--judge-data wants --judge, whose features it teaches to see attributes");
     if (th_get_str(o, "judge") && !asks) return th_fail(TH_E_USAGE, "--judge wants --attribute or --attributes");
     if (!th_get_str(o, "images") && (measures || !writes)) return th_fail(TH_E_USAGE, "--images is missing");
     if (!measures && !writes) return th_fail(TH_E_USAGE, "nothing to measure by: give --features, --clip or --judge");
@@ -134,6 +143,7 @@ static th_status run_job(th_cli *cli, job *j) {
     const char *column = th_get_str(cli->options, "image-column");
     TH_TRY(open_pictures(cli, j, "images", column, &j->p.images, &j->columns[0]));
     TH_TRY(open_pictures(cli, j, "real", NULL, &j->p.real, &j->columns[1]));
+    TH_TRY(open_pictures(cli, j, "judge-data", NULL, &j->p.lessons, &j->columns[2]));
     TH_TRY(open_attributes(cli, j));
     bool measures = j->p.feature_count || j->p.clip || j->p.judge;
     if (measures) TH_TRY(th_image_eval_check(&j->p)); /* a slip is told before files are written */
@@ -148,9 +158,10 @@ static th_status run(th_cli *cli) {
     TH_TRY(check_options(cli));
     th_status s = run_job(cli, &j);
     th_attributes_free(&j.attributes);
-    for (int i = 0; i < 2; i++) th_columns_free(j.columns[i]);
+    for (int i = 0; i < 3; i++) th_columns_free(j.columns[i]);
     th_dataset_close(j.p.images.set);
     th_dataset_close(j.p.real.set);
+    th_dataset_close(j.p.lessons.set);
     th_arena_free(j.arena);
     return s;
 }

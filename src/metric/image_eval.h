@@ -10,10 +10,13 @@ typedef struct {
     th_picture_set images; /* the generated ones */
     th_picture_set real;   /* set NULL: none */
     const char *const *features;
-    int64_t feature_count;           /* folders of feature networks, none twice: fidelity, distances, diversity */
-    const char *clip;                /* folder that holds pictures against prompts; NULL: not measured */
-    const char *text_column;         /* of the prompts, maybe without an identifier; NULL: the captions */
-    const char *judge;               /* folder that looks for attributes; NULL: not measured */
+    int64_t feature_count;   /* folders of feature networks, none twice: fidelity, distances, diversity */
+    const char *clip;        /* folder that holds pictures against prompts; NULL: not measured */
+    const char *text_column; /* of the prompts, maybe without an identifier; NULL: the captions */
+    const char *judge;       /* folder that looks for attributes; NULL: not measured */
+    /* Pictures with the attributes' columns that the judge learns from: a linear probe for each attribute on its
+     * features, instead of texts. set NULL: none, and the judge is a CLIP folder. */
+    th_picture_set lessons;
     const th_attributes *attributes; /* completed */
     th_feature_params net;
     uint64_t seed; /* of what is drawn for intervals */
