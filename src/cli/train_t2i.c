@@ -22,7 +22,7 @@ static const th_option sizes[] = {
     TH_OPT_PATH("tokenizer", NULL, "folder of a tokenizer to use instead of a new one", .argument = "DIR"),
     TH_OPT_CHOICE("prediction", "epsilon|v", "v", "what the UNet predicts: the noise, or the velocity"),
     TH_OPT_CHOICE("betas", "scaled-linear|linear|cosine", "scaled-linear", "how noise grows with time"),
-    TH_OPT_BOOL("zero-snr", false, "rescale it so that nothing of the picture is left at the end"),
+    TH_OPT_BOOL("zero-snr", true, "rescale it so that nothing of the picture is left at the end; with v only"),
     TH_OPT_END,
 };
 
@@ -105,11 +105,10 @@ static th_status choose_scheduler(const work *w, th_scheduler_config *c) {
     c->row = th_scheduler_find("ddim");
     c->betas = betas[th_get_choice(o, "betas")];
     c->prediction = th_get_choice(o, "prediction") == 1 ? TH_PREDICT_V : TH_PREDICT_NOISE;
-    c->rescale_betas_zero_snr = th_get_bool(o, "zero-snr");
     c->clip_sample = false;
-    if (!c->rescale_betas_zero_snr) return TH_OK;
-    c->spacing = TH_SPACING_TRAILING;
-    if (c->prediction == TH_PREDICT_V) return TH_OK;
+    c->rescale_betas_zero_snr = th_get_bool(o, "zero-snr") && c->prediction == TH_PREDICT_V;
+    if (c->rescale_betas_zero_snr) c->spacing = TH_SPACING_TRAILING; /* or sampling would not begin at pure noise */
+    if (c->prediction == TH_PREDICT_V || !th_is_set(o, "zero-snr") || !th_get_bool(o, "zero-snr")) return TH_OK;
     return th_fail(TH_E_USAGE, "--zero-snr wants --prediction v: noise alone says nothing of a picture");
 }
 

@@ -28,12 +28,12 @@ struct th_t2i_fit {
 const th_option th_t2i_fit_options[] = {
     TH_OPT_BOOL("train-text", true, "train the text encoder too"),
     TH_OPT_F32("drop", 0.1, "share of captions that are left empty, for guidance", TH_WITHIN(0, 1)),
-    TH_OPT_F32("min-snr", 5, "weights of times: γ of min-SNR; 0: all 1", TH_AT_LEAST(0)),
+    TH_OPT_F32("min-snr", 0, "weights of times: γ of min-SNR, 5 as a rule; 0: all 1", TH_AT_LEAST(0)),
     TH_OPT_END,
 };
 
 void th_t2i_fit_params_init(th_t2i_fit_params *p) {
-    *p = (th_t2i_fit_params){.side = 64, .train_text = true, .drop = 0.1, .min_snr = 5};
+    *p = (th_t2i_fit_params){.side = 64, .train_text = true, .drop = 0.1};
     th_fit_params_init(&p->fit);
 }
 
