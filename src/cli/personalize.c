@@ -89,8 +89,8 @@ static th_status note_prompts(work *w) {
     char word[80];
     int64_t tokens = 0;
     if (w->cost.cut)
-        th_cli_note(w->cli, "%lld prompts have more tokens than the model reads; their ends are cut off",
-                    (long long)w->cost.cut);
+        th_cli_note(w->cli, "%s more tokens than the model reads, and the end is cut off",
+                    w->cost.cut == 1 ? "a prompt has" : "prompts have");
     TH_TRY(th_personal_identifier(w->personal, word, sizeof word, &tokens));
     if (tokens > 1)
         th_cli_note(w->cli, "'%s' is %lld tokens to this model: a rarer, shorter word would be bound more easily", word,
@@ -217,8 +217,25 @@ static void make_key(const work *w, const char *set, const th_view_params *v, ch
     th_hash_bytes(text, (size_t)n, out);
 }
 
-/* The encoded pictures in the run's folder where it holds those of this key, else made by the model's autoencoder. */
-static th_status encode(work *w, th_dataset *d, int64_t limit, const char *hash, const th_view_params *v,
+/* The pictures of the class, drawn as far as they are not there yet. */
+static th_status draw_class(work *w) {
+    char dir[TH_PATH_MAX];
+    int64_t made = 0;
+    th_class_images_params p = class_params(w);
+    TH_TRY(in_run(w, "class-images", dir));
+    TH_TRY(th_class_images_begin(&p, w->class_hash, dir, &made));
+    if (made < p.count) {
+        th_sd_free(&w->sd);
+        TH_TRY(open_model(w, TH_SD_ALL));
+        TH_TRY(th_class_images_make(&w->sd, &p, dir, &w->cli->watch));
+        th_sd_free(&w->sd);
+    }
+    return th_dataset_open(dir, NULL, &w->cli->watch, &w->class);
+}
+
+/* The encoded pictures in the run's folder where it holds those of this key, else made by the model's autoencoder. A
+ * class without pictures is drawn first. */
+static th_status encode(work *w, th_dataset **d, int64_t limit, const char *hash, const th_view_params *v,
                         const char *name, th_moments *out) {
     char path[TH_PATH_MAX], key[TH_HASH_TEXT];
     make_key(w, hash, v, key);
@@ -226,51 +243,41 @@ static th_status encode(work *w, th_dataset *d, int64_t limit, const char *hash,
     if (th_path_exists(path) &&
         th_moments_load(path, key, w->cost.height, w->cost.width, w->cost.channels, out) == TH_OK)
         return TH_OK;
+    if (!*d) TH_TRY(draw_class(w));
     if (!w->sd.vae) TH_TRY(open_model(w, TH_SD_VAE));
-    TH_TRY(th_moments_make(d, limit, w->sd.vae, v, &w->cli->watch, out));
+    TH_TRY(th_moments_make(*d, limit, w->sd.vae, v, &w->cli->watch, out));
     return th_moments_save(out, key, path);
-}
-
-static th_status draw_class(work *w) {
-    char dir[TH_PATH_MAX];
-    int64_t made = 0;
-    th_class_images_params p = class_params(w);
-    TH_TRY(in_run(w, "class-images", dir));
-    TH_TRY(th_class_images_begin(&p, w->model_hash, dir, &made));
-    if (made < p.count) {
-        TH_TRY(open_model(w, TH_SD_ALL));
-        TH_TRY(th_class_images_make(&w->sd, &p, dir, &w->cli->watch));
-        th_sd_free(&w->sd);
-    }
-    TH_TRY(th_dataset_open(dir, NULL, &w->cli->watch, &w->class));
-    return th_dataset_hash(w->class, &w->cli->watch, w->class_hash);
 }
 
 static th_status find_class(work *w) {
     const char *latents = class_option(w, "class-latents");
+    th_view_params v;
     if (latents)
         return th_moments_load(latents, NULL, w->cost.height, w->cost.width, w->cost.channels, &w->class_moments);
-    if (draws_class(w)) TH_TRY(draw_class(w));
-    th_view_params v;
+    if (draws_class(w)) {
+        th_class_images_params p = class_params(w);
+        th_class_images_key(&p, w->model_hash, w->class_hash);
+    }
     th_personal_read_views(w->cli->options, w->method, &w->p, &v);
     v.views = 1;
     v.flip = false;
     v.filter = TH_RESIZE_BILINEAR;
     if (v.crop == TH_CROP_SQUASH) v.crop = TH_CROP_RANDOM;
-    return encode(w, w->class, th_get_i64(w->cli->options, "class-count"), w->class_hash, &v,
+    return encode(w, &w->class, th_get_i64(w->cli->options, "class-count"), w->class_hash, &v,
                   "class-latents.safetensors", &w->class_moments);
 }
 
+/* The subject's first, as drawing the class may take hours, and a picture that cannot be read is better known before.
+ */
 static th_status find_pictures(work *w) {
     th_view_params v;
-    if (has_prior(w)) TH_TRY(find_class(w));
     th_personal_read_views(w->cli->options, w->method, &w->p, &v);
-    TH_TRY(encode(w, w->subject, 0, w->subject_hash, &v, "instance-latents.safetensors", &w->subject_moments));
-    if (has_prior(w) && strcmp(w->class_moments.vae, w->subject_moments.vae))
-        return th_fail(TH_E_INPUT, "%s: is of another autoencoder than the model's",
-                       class_option(w, "class-latents") ? class_option(w, "class-latents") : "class-latents");
+    TH_TRY(encode(w, &w->subject, 0, w->subject_hash, &v, "instance-latents.safetensors", &w->subject_moments));
+    if (has_prior(w)) TH_TRY(find_class(w));
     th_sd_free(&w->sd);
-    return TH_OK;
+    if (!has_prior(w) || !strcmp(w->class_moments.vae, w->subject_moments.vae)) return TH_OK;
+    return th_fail(TH_E_INPUT, "%s: is of another autoencoder than the model's",
+                   class_option(w, "class-latents") ? class_option(w, "class-latents") : "class-latents");
 }
 
 /* ---- the training */

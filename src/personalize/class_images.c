@@ -16,8 +16,7 @@ static th_status path_of(const char *dir, int64_t i, char path[TH_PATH_MAX]) {
     return th_path_join(path, dir, name);
 }
 
-/* What the pictures depend on. */
-static void make_key(const th_class_images_params *p, const char *model, char out[TH_HASH_TEXT]) {
+void th_class_images_key(const th_class_images_params *p, const char *model, char out[TH_HASH_TEXT]) {
     th_hash h;
     char text[160];
     int n = snprintf(text, sizeof text, "%lld %lld %.9g %llu %s", (long long)p->side, (long long)p->steps,
@@ -38,9 +37,8 @@ static bool has_key(const char *path, const char *key) {
 }
 
 /* Files appear whole or not at all, so those that are there are done. */
-th_status th_class_images_begin(const th_class_images_params *p, const char *model, const char *dir, int64_t *count) {
-    char path[TH_PATH_MAX], key[TH_HASH_TEXT];
-    make_key(p, model, key);
+th_status th_class_images_begin(const th_class_images_params *p, const char *key, const char *dir, int64_t *count) {
+    char path[TH_PATH_MAX];
     *count = 0;
     TH_TRY(th_path_join(path, dir, KEY_FILE));
     if (!has_key(path, key)) {

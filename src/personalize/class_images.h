@@ -15,9 +15,10 @@ typedef struct {
     size_t memory; /* bytes for models and all else; 0: no limit */
 } th_class_images_params;
 
-/* How many of them the folder holds. Pictures that were drawn by other settings, or from other weights than those that
- * `model` names, are removed first, with the folder. */
-th_status th_class_images_begin(const th_class_images_params *p, const char *model, const char *dir, int64_t *count);
+/* What they depend on: these settings, and the weights that `model` names. */
+void th_class_images_key(const th_class_images_params *p, const char *model, char out[TH_HASH_TEXT]);
+/* How many of them the folder holds. Pictures of another key are removed first, with the folder. */
+th_status th_class_images_begin(const th_class_images_params *p, const char *key, const char *dir, int64_t *count);
 /* Draws those that the folder does not hold. The model has all its values. */
 th_status th_class_images_make(th_sd *sd, const th_class_images_params *p, const char *dir, const th_watch *w);
 /* The least time that all of them take. The model may be without values. */
