@@ -230,26 +230,26 @@ static th_tensor *embed_time(th_graph *g, const th_unet *u, th_tensor *times) {
     return th_silu(g, t); /* which every block begins with */
 }
 
-static bool fits(th_graph *g, const th_unet_config *c, th_tensor *x, th_tensor *states) {
-    const th_desc *d = th_tensor_desc(x), *s = th_tensor_desc(states);
+static void check_inputs(th_graph *g, const th_unet_config *c, th_tensor *x, th_tensor *times, th_tensor *states) {
+    const th_desc *d = th_tensor_desc(x), *t = th_tensor_desc(times), *s = th_tensor_desc(states);
     int64_t m = th_unet_multiple(c);
-    char text[2][TH_DESC_TEXT];
-    if (d->rank == 4 && d->dim[3] == c->in_channels && !(d->dim[1] % m) && !(d->dim[2] % m) && s->rank == 3 &&
-        s->dim[2] == c->cross_attention_dim)
-        return true;
-    th_graph_fail(g, TH_E_SHAPE,
-                  "latents %s and states %s, the UNet takes [n, h, w, %lld], sides in multiples of %lld, "
-                  "and [n, t, %lld]",
-                  th_desc_text(d, text[0]), th_desc_text(s, text[1]), (long long)c->in_channels, (long long)m,
-                  (long long)c->cross_attention_dim);
-    return false;
+    char a[TH_DESC_TEXT], b[TH_DESC_TEXT];
+    if (d->rank != 4 || d->dim[3] != c->in_channels || d->dim[1] % m || d->dim[2] % m)
+        th_graph_fail(g, TH_E_SHAPE, "latents %s, the UNet takes [n, h, w, %lld], sides in multiples of %lld",
+                      th_desc_text(d, a), (long long)c->in_channels, (long long)m);
+    else if (t->rank != 2 || t->dim[0] != d->dim[0] || t->dim[1] != c->channels[0])
+        th_graph_fail(g, TH_E_SHAPE, "times %s for latents %s, the UNet takes [n, %lld]", th_desc_text(t, a),
+                      th_desc_text(d, b), (long long)c->channels[0]);
+    else if (s->rank != 3 || s->dim[0] != d->dim[0] || s->dim[2] != c->cross_attention_dim)
+        th_graph_fail(g, TH_E_SHAPE, "states %s for latents %s, the UNet takes [n, tokens, %lld]", th_desc_text(s, a),
+                      th_desc_text(d, b), (long long)c->cross_attention_dim);
 }
 
 th_tensor *th_unet_apply(th_graph *g, const th_unet *u, th_tensor *x, th_tensor *times, th_tensor *states) {
     const th_unet_config *c = &u->config;
-    if (!fits(g, c, x, states)) return x;
     skips s = {.count = 0};
     th_graph_push(g, "unet");
+    check_inputs(g, c, x, times, states);
     th_tensor *time = embed_time(g, u, times);
     s.items[s.count++] = x = th_conv_apply(g, &u->conv_in, x, NULL);
     for (int i = 0; i < c->levels; i++) x = pass_down(g, u, &u->down[i], x, time, states, &s);

@@ -228,16 +228,6 @@ th_status th_unet_parse_config(const char *name, const char *text, size_t length
     return s;
 }
 
-th_status th_unet_parse_config(const char *name, const char *text, size_t length, th_unet_config *c) {
-    th_json j = {0};
-    th_unet_config_init(c); /* diffusers' defaults too, but for the width of texts */
-    c->cross_attention_dim = 1280;
-    TH_TRY(th_json_parse(name, text, length, &j));
-    th_status s = parse(&j, c);
-    th_json_free(&j);
-    return s;
-}
-
 th_status th_unet_read_config(const char *dir, th_unet_config *c) {
     char path[TH_PATH_MAX];
     th_bytes text;

@@ -34,9 +34,6 @@ struct th_unet {
 th_status th_unet_check(const th_unet_config *c);
 /* config.json from memory; name is for errors. */
 th_status th_unet_parse_config(const char *name, const char *text, size_t length, th_unet_config *c);
-
-/* config.json from memory; name is for errors. */
-th_status th_unet_parse_config(const char *name, const char *text, size_t length, th_unet_config *c);
 /* Where its parameters lie in a file: for weights.h. */
 th_status th_unet_weight_source(const void *model, const th_param *p, th_weight_source *out);
 
