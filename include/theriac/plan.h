@@ -20,6 +20,7 @@ typedef struct {
     /* The caller's own part of it: bytes for each element of a parameter that gets a gradient here, such as 8 for
      * AdamW's moments, and bytes for anything else, such as batches or other models. */
     size_t trained_bytes, other_bytes;
+    int64_t runs_an_update; /* whose gradients are summed before parameters change; 0: 1 */
 } th_plan_params;
 void th_plan_params_init(th_plan_params *p);
 

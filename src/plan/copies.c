@@ -120,7 +120,7 @@ static bool is_trained(const th_plan *p, const th_param *q) {
     return false;
 }
 
-/* A copy and what keeping it spares: bytes moved in a run, for each byte of memory. */
+/* A copy and what keeping it spares: bytes moved between two updates, for each byte of memory. */
 typedef struct {
     int64_t copy;
     double spared;
@@ -130,7 +130,8 @@ static double spared_by(const th_plan *p, const th_copy *c) {
     double written = (double)c->bytes, pass = (double)th_param_elements(c->param) * sizeof(float) + written;
     bool twin = c->dtype == TH_BF16 && th_layout_same(c->layout, &c->param->home);
     double update = !is_trained(p, c->param) ? 0 : twin ? written : pass;
-    return ((double)c->uses * pass - update) / (written + 1);
+    double runs = p->params.runs_an_update > 1 ? (double)p->params.runs_an_update : 1;
+    return (runs * (double)c->uses * pass - update) / (written + 1);
 }
 
 static int most_spared_first(const void *a, const void *b) {

@@ -59,6 +59,7 @@ static th_status plan_graph(th_clip_fit *f, const th_graph *g) {
     p.compute = f->p.compute;
     p.memory_budget = f->p.memory;
     p.trained_bytes = th_train_bytes_each(&f->p.train);
+    p.runs_an_update = f->p.train.accumulate;
     p.other_bytes = th_loader_bytes(&loader) + f->evaluate_bytes;
     return th_plan_new(g, &p, &f->plan);
 }

@@ -96,6 +96,7 @@ th_status th_fit_plan(const th_fit_params *p, const th_graph *g, size_t other_by
     q.compute = p->compute;
     q.memory_budget = p->memory;
     q.trained_bytes = th_train_bytes_each(&p->train);
+    q.runs_an_update = p->train.accumulate;
     q.other_bytes = other_bytes;
     return th_plan_new(g, &q, out);
 }

@@ -228,6 +228,21 @@ static void twins_are_kept_first(void **state) {
     th_params_free(ps);
 }
 
+/* Where several runs share an update, blocks are worth keeping too. */
+static void more_runs_an_update_keep_more(void **state) {
+    (void)state;
+    th_params *ps = make_params();
+    th_plan_params params = with(TH_BF16, false, 0);
+    th_plan *p = plan_of(ps, true, &params);
+    int64_t one = packs_of(ps);
+    th_plan_free(p);
+    params.runs_an_update = 4;
+    p = plan_of(ps, true, &params);
+    assert_true(packs_of(ps) > one);
+    th_plan_free(p);
+    th_params_free(ps);
+}
+
 /* Tables are read by rows from the values. */
 static void tables_of_embeddings_are_not_copied(void **state) {
     (void)state;
@@ -293,13 +308,10 @@ static void homes_are_free_when_no_plan_is_left(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(packing_on_use_changes_no_bit),
-        cmocka_unit_test(planned_bytes_are_those_in_use),
-        cmocka_unit_test(the_caller_s_bytes_count),
-        cmocka_unit_test(twins_are_kept_first),
-        cmocka_unit_test(tables_of_embeddings_are_not_copied),
-        cmocka_unit_test(copies_go_with_their_last_plan),
-        cmocka_unit_test(homes_are_free_when_no_plan_is_left),
+        cmocka_unit_test(packing_on_use_changes_no_bit),  cmocka_unit_test(planned_bytes_are_those_in_use),
+        cmocka_unit_test(the_caller_s_bytes_count),       cmocka_unit_test(twins_are_kept_first),
+        cmocka_unit_test(more_runs_an_update_keep_more),  cmocka_unit_test(tables_of_embeddings_are_not_copied),
+        cmocka_unit_test(copies_go_with_their_last_plan), cmocka_unit_test(homes_are_free_when_no_plan_is_left),
     };
     return cmocka_run_group_tests_name("plan: copies", tests, NULL, NULL);
 }
