@@ -89,6 +89,7 @@ static th_status make_plan(th_personal *p) {
     params.compute = p->p.compute;
     params.memory_budget = p->p.memory;
     params.trained_bytes = th_train_bytes_each(&p->p.train);
+    params.runs_an_update = p->p.train.accumulate;
     params.other_bytes = picture_bytes(p);
     record(p, g);
     th_status s = th_plan_new(g, &params, &p->plan);
