@@ -143,8 +143,9 @@ static th_status new_model(work *w) {
 }
 
 static th_status load_model(work *w, const char *dir) {
+    th_sd_load_params p = {.parts = th_get_bool(w->cli->options, "plan") ? 0 : TH_SD_ALL};
     TH_TRY(th_cli_refuse_sizes(w->cli, sizes));
-    TH_TRY(th_sd_load(dir, NULL, &w->sd));
+    TH_TRY(th_sd_load(dir, &p, &w->sd));
     const th_unet_config *c = th_unet_get_config(w->sd.unet);
     if (!w->p.side) w->p.side = c->sample_size * th_vae_factor(th_vae_get_config(w->sd.vae));
     return TH_OK;

@@ -64,7 +64,7 @@ typedef struct {
 } maker;
 
 /* A power of two, so that batches fill a file. */
-static int64_t batch_of(int64_t side) {
+int64_t th_latent_cache_batch(int64_t side) {
     int64_t n = 1;
     while (n < 64 && 2 * n * side * side <= PIXELS) n *= 2;
     return n;
@@ -74,7 +74,7 @@ static th_status prepare(maker *m) {
     const th_latent_cache_params *p = m->p;
     if (m->encoder) return TH_OK;
     TH_TRY(th_make_dirs(p->dir));
-    m->batch = batch_of(p->side);
+    m->batch = th_latent_cache_batch(p->side);
     th_picture_batches_params b = {
         .data = p->data, .batch = m->batch, .each_once = true, .threads = p->loader_threads, .side = p->side};
     b.watch = m->watch;

@@ -19,6 +19,9 @@ typedef struct {
 /* Bytes that the files of all pictures take. */
 int64_t th_latent_cache_bytes(const th_latent_cache_params *p);
 
+/* Pictures of this side that are encoded at a time. */
+int64_t th_latent_cache_batch(int64_t side);
+
 typedef struct th_latent_cache th_latent_cache;
 /* Encodes what the folder does not have yet. Can be stopped. */
 th_status th_latent_cache_open(const th_latent_cache_params *p, const th_watch *w, th_latent_cache **out);

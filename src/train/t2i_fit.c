@@ -22,6 +22,8 @@ struct th_t2i_fit {
     th_vae_encoder *encoder; /* where there is no cache */
     float *moments;          /* of a batch */
     th_latent_cache *cache;
+    th_plan_cost encoding; /* of a batch of `encoded` pictures, where there is one */
+    int64_t encoded;
     th_picture_batches *batches;
 };
 
@@ -99,6 +101,16 @@ static th_status make_encoder(th_t2i_fit *f) {
     return f->moments ? TH_OK : th_fail_memory();
 }
 
+/* What filling a cache will cost; its encoder is made when it is needed. */
+static th_status plan_encoding(th_t2i_fit *f) {
+    th_vae_encoder *e;
+    f->encoded = th_latent_cache_batch(f->p.side);
+    TH_TRY(th_vae_encoder_new(f->sd->vae, f->encoded, f->p.side, f->p.side, f->p.fit.threads, &e));
+    th_vae_encoder_get_cost(e, &f->encoding);
+    th_vae_encoder_free(e);
+    return TH_OK;
+}
+
 static th_status plan_eval(th_t2i_fit *f) {
     if (!f->p.held_out) return TH_OK;
     f->eval = (th_t2i_eval){.sd = f->sd, .pairs = f->p.held_out, .shape = f->shape, .side = f->p.side};
@@ -147,7 +159,7 @@ static th_status set_up(th_t2i_fit *f) {
     int64_t side = f->p.side / th_vae_factor(th_vae_get_config(f->sd->vae));
     f->shape = (th_denoise_shape){.batch = fit->batch, .height = side, .width = side};
     f->shape.tokens = th_text_encoder_get_config(f->sd->text)->context;
-    if (!f->p.latents) TH_TRY(make_encoder(f));
+    TH_TRY(f->p.latents ? plan_encoding(f) : make_encoder(f));
     TH_TRY(make_plans(f));
     fit->train.threads = th_plan_threads(f->plan);
     fit->train.compute = fit->compute;
@@ -205,6 +217,12 @@ void th_t2i_fit_get_cost(const th_t2i_fit *f, th_fit_cost *out) {
     }
     th_latent_cache_params c = cache_params(f);
     out->disk = th_latent_cache_bytes(&c);
+    out->before = f->encoding.flops / (double)f->encoded * (double)th_dataset_images(f->pairs);
+    /* Pictures are encoded before training's own memory is taken, but beside the other models. */
+    int64_t others =
+        th_params_elements(th_unet_params(f->sd->unet)) + th_params_elements(th_text_encoder_params(f->sd->text));
+    size_t then = f->encoding.bytes + (size_t)others * sizeof(float);
+    if (out->step.bytes < then) out->step.bytes = then;
 }
 
 void th_t2i_fit_set_run(th_t2i_fit *f, th_run_folder *run) { f->p.fit.train.run = run; }

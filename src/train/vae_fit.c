@@ -14,6 +14,7 @@ struct th_vae_fit {
     th_vae_fit_params p;
     th_plan *plan;
     th_picture_batches *batches;
+    const th_watch *watch; /* while it runs */
 };
 
 static const char *const logged[] = {"loss/pixels", "loss/edges", "loss/kl", NULL};
@@ -185,7 +186,7 @@ static th_status evaluate(void *user, int64_t step, th_metric *metrics, int max,
     (void)step, (void)max;
     th_vae_fit *f = user;
     th_vae_quality q;
-    TH_TRY(th_vae_measure(f->vae, f->p.held_out, f->p.side, MEASURED, f->p.fit.threads, NULL, &q));
+    TH_TRY(th_vae_measure(f->vae, f->p.held_out, f->p.side, MEASURED, f->p.fit.threads, f->watch, &q));
     metrics[0] = (th_metric){"eval/psnr", q.psnr};
     metrics[1] = (th_metric){"eval/l1", q.l1};
     metrics[2] = (th_metric){"eval/kl", q.kl};
@@ -208,7 +209,7 @@ static th_train_task task_of(th_vae_fit *f) {
 th_status th_vae_fit_run(th_vae_fit *f, const th_watch *w, th_train_result *result) {
     th_picture_batches_params b = batch_params(f);
     th_train_task t = task_of(f);
-    b.watch = w;
+    b.watch = f->watch = w;
     TH_TRY(th_picture_batches_new(&b, &f->batches));
     th_status s = th_train(&t, &f->p.fit.train, w, result);
     th_picture_batches_free(f->batches);
