@@ -80,6 +80,17 @@ static th_tensor *b_take_from(th_graph *g, th_tensor **x) { return th_take_rows_
 static th_tensor *b_scatter(th_graph *g, th_tensor **x) { return th_scatter_rows(g, x[0], x[1], 6); }
 static th_tensor *b_attention(th_graph *g, th_tensor **x) { return th_attention(g, x[0], x[1], x[2], 2, false); }
 static th_tensor *b_causal(th_graph *g, th_tensor **x) { return th_attention(g, x[0], x[1], x[2], 3, true); }
+static th_tensor *b_attention_one(th_graph *g, th_tensor **x) { return th_attention(g, x[0], x[1], x[2], 1, false); }
+static th_tensor *b_attention_three(th_graph *g, th_tensor **x) { return th_attention(g, x[0], x[1], x[2], 3, false); }
+/* Operands that products made, which are bf16 where that is computed in. */
+static th_tensor *b_attention_low(th_graph *g, th_tensor **x) {
+    th_tensor *q = th_linear(g, x[0], x[2], NULL), *k = th_linear(g, x[1], x[3], NULL);
+    return th_linear(g, th_attention(g, q, k, th_linear(g, x[1], x[2], NULL), 2, false), x[4], NULL);
+}
+static th_tensor *b_causal_low(th_graph *g, th_tensor **x) {
+    th_tensor *q = th_linear(g, x[0], x[1], NULL), *k = th_linear(g, x[0], x[2], NULL);
+    return th_attention(g, q, k, th_linear(g, x[0], x[3], NULL), 3, true);
+}
 static th_tensor *b_conv(th_graph *g, th_tensor **x) {
     th_conv_params p;
     th_conv_params_init(&p);
@@ -174,6 +185,42 @@ static int make_rows(row *r) {
     r[n++] = (row){"causal attention", b_causal, {D(2, 7, 60), D(2, 7, 60), D(2, 7, 60)}, 3, 0, -2, 2, 0, false};
     r[n++] =
         (row){"causal attention, long", b_causal, {D(1, 140, 24), D(1, 140, 24), D(1, 140, 24)}, 3, 0, -2, 2, 0, false};
+    r[n++] = (row){"attention, a head for several threads",
+                   b_attention_one,
+                   {D(1, 3, 6), D(1, 150, 6), D(1, 150, 6)},
+                   3,
+                   0,
+                   -2,
+                   2,
+                   0,
+                   false};
+    r[n++] = (row){"attention, heads between threads",
+                   b_attention_three,
+                   {D(1, 2, 9), D(1, 270, 9), D(1, 270, 9)},
+                   3,
+                   0,
+                   -2,
+                   2,
+                   0,
+                   false};
+    r[n++] = (row){"attention of products",
+                   b_attention_low,
+                   {D(2, 70, 6), D(2, 75, 6), D(10, 6), D(10, 6), D(7, 10)},
+                   5,
+                   0,
+                   -1,
+                   1,
+                   0,
+                   false};
+    r[n++] = (row){"causal attention of products",
+                   b_causal_low,
+                   {D(1, 139, 8), D(24, 8), D(24, 8), D(24, 8)},
+                   4,
+                   0,
+                   -1,
+                   1,
+                   0,
+                   false};
     r[n++] = (row){"conv2d", b_conv, {D(2, 6, 5, 3), D(20, 3, 3, 3), D(20)}, 3, 0, -1, 1, 0, false};
     r[n++] = (row){"conv2d, stride 2", b_conv_stride, {D(2, 8, 8, 18), D(7, 18, 3, 3)}, 2, 0, -1, 1, 0, false};
     r[n++] = (row){"conv2d, dilated", b_conv_dilated, {D(1, 7, 7, 16), D(16, 16, 3, 3)}, 2, 0, -1, 1, 0, false};
