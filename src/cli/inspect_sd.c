@@ -99,7 +99,8 @@ static void list(th_str *s, const int64_t *v, int n) {
 static void describe_unet(const th_unet_config *c, th_str *s) {
     th_str_puts(s, "channels ");
     list(s, c->channels, c->levels);
-    th_str_printf(s, "; %lld layers a block; heads ", (long long)c->layers_per_block);
+    th_str_printf(s, "; blocks of %lld layer%s; heads ", (long long)c->layers_per_block,
+                  c->layers_per_block == 1 ? "" : "s");
     list(s, c->heads, c->levels);
     th_str_printf(s, "; states of %lld", (long long)c->cross_attention_dim);
 }
