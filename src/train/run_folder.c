@@ -3,9 +3,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@
 
 struct th_run_folder {
     char path[TH_PATH_MAX];
+    int lock; /* the folder, held while it is open; −1: not */
     json_t *run;
     FILE *metrics;
     int lines; /* in metrics, of the step that they begin after */
@@ -178,14 +181,26 @@ static th_status clear(const th_run_folder *r, const char *run) {
     return unlink(metrics) == 0 || errno == ENOENT ? TH_OK : th_fail_errno(metrics, "remove it");
 }
 
+/* Two processes would write each other's checkpoints. The lock is on the folder, since run.json is replaced with every
+ * note; it goes with the process, however that ends. A file system without locks has none. */
+static th_status lock_folder(th_run_folder *r, const char *name) {
+    r->lock = open(r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r->lock < 0) return th_fail_errno(name, "open it");
+    if (flock(r->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return th_fail(TH_E_USAGE, "%s: another process is at work on the run in it", name);
+    return TH_OK;
+}
+
 static th_status open_folder(th_run_folder *r, const th_run_folder_params *p) {
     char run[TH_PATH_MAX], checkpoints[TH_PATH_MAX];
     TH_TRY(inside(r, "run.json", run));
     TH_TRY(inside(r, "checkpoints", checkpoints));
     TH_TRY(describe(r, p));
+    if (p->resume && !th_path_exists(run))
+        return th_fail(TH_E_USAGE, "%s: holds no run to resume (run.json is missing)", p->path);
+    if (!p->resume) TH_TRY(th_make_dirs(r->path));
+    TH_TRY(lock_folder(r, p->path));
     if (p->resume) {
-        if (!th_path_exists(run))
-            return th_fail(TH_E_USAGE, "%s: holds no run to resume (run.json is missing)", p->path);
         TH_TRY(check_same(r, p));
         return check_resumable(r);
     }
@@ -197,6 +212,7 @@ static th_status open_folder(th_run_folder *r, const th_run_folder_params *p) {
 th_status th_run_folder_open(const th_run_folder_params *p, th_run_folder **out) {
     th_run_folder *r = th_alloc(1, sizeof *r);
     if (!r) return th_fail_memory();
+    r->lock = -1;
     th_status s = th_path_join(r->path, p->path, "");
     if (s == TH_OK) s = open_folder(r, p);
     if (s != TH_OK) return th_run_folder_close(r), s;
@@ -209,6 +225,7 @@ void th_run_folder_close(th_run_folder *r) {
     json_decref(r->run);
     if (r->metrics) fclose(r->metrics);
     th_events_close(r->events);
+    if (r->lock >= 0) close(r->lock);
     th_free(r);
 }
 

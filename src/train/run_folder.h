@@ -23,7 +23,8 @@ typedef struct {
 
 /* A new run: the folder must not hold a run already (TH_E_USAGE says how to go on with it), other than one that ended
  * before its first checkpoint, which gives way. Resumed: it must hold one made with the same options and inputs, else
- * TH_E_USAGE names the first that differs; and one whose checkpoints are gone is not begun anew. */
+ * TH_E_USAGE names the first that differs; and one whose checkpoints are gone is not begun anew. A folder that
+ * is open already, in this process or another, is TH_E_USAGE. */
 th_status th_run_folder_open(const th_run_folder_params *p, th_run_folder **out);
 void th_run_folder_close(th_run_folder *r); /* NULL is allowed */
 const char *th_run_folder_path(const th_run_folder *r);

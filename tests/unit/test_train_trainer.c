@@ -242,6 +242,20 @@ static void a_run_is_resumed_only_as_it_was_made(void **state) {
     assert_ok(th_remove_tree("run_same"));
 }
 
+static void a_run_is_open_once(void **state) {
+    (void)state;
+    th_run_folder *r = NULL, *again = NULL;
+    assert_ok(th_remove_tree("run_once"));
+    assert_ok(open_run("run_once", false, "0.1", &r));
+    for (int resume = 0; resume < 2; resume++)
+        assert_fails(open_run("run_once", resume, "0.1", &again), TH_E_USAGE,
+                     "run_once: another process is at work on the run in it");
+    th_run_folder_close(r);
+    assert_ok(open_run("run_once", true, "0.1", &r));
+    th_run_folder_close(r);
+    assert_ok(th_remove_tree("run_once"));
+}
+
 /* What ended before its first checkpoint gives way to a corrected command; what was finished never does. */
 static void a_folder_without_a_checkpoint_is_free_again(void **state) {
     (void)state;
@@ -551,6 +565,7 @@ int main(void) {
         cmocka_unit_test(a_run_stopped_in_an_evaluation_makes_up_for_it),
         cmocka_unit_test(a_run_is_resumed_only_as_it_was_made),
         cmocka_unit_test(a_run_of_an_older_version_is_resumed),
+        cmocka_unit_test(a_run_is_open_once),
         cmocka_unit_test(a_folder_without_a_checkpoint_is_free_again),
         cmocka_unit_test(checkpoints_that_cannot_be_listed_are_an_error),
         cmocka_unit_test(a_run_stopped_at_a_batch_goes_on_with_the_same_bits),
