@@ -256,7 +256,8 @@ static th_status report(th_drawing *d) {
     th_human_seconds(text[0], d->seconds);
     th_human_seconds(text[1], each);
     if (drawn)
-        th_str_printf(&d->cli->out, "%lld pictures in %s, %s each\n", (long long)drawn, text[0], text[1]);
+        th_str_printf(&d->cli->out, "%lld %s in %s, %s each\n", (long long)drawn, drawn == 1 ? "picture" : "pictures",
+                      text[0], text[1]);
     else
         th_str_puts(&d->cli->out, "all pictures were there\n");
     th_str_printf(&d->cli->out, "%s/contact.png\n", d->out);
