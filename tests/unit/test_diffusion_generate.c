@@ -395,6 +395,32 @@ static void noise_is_normal_and_of_its_seed(void **state) {
     assert_memory_not_equal(a, b, sizeof a);
 }
 
+/* Of the thousands of allocations some are tried, from the first to the last. */
+static void failed_allocations_leave_nothing(void **state) {
+    (void)state;
+    th_sd sd;
+    load(&sd);
+    th_generate_params p = quick();
+    p.steps = 1;
+    album first = draw(&sd, &p, some, 1); /* parameters' copies stay with the model */
+    drop(&first);
+    size_t before = th_bytes_in_use();
+    th_status s = TH_E_MEMORY;
+    for (int64_t n = 1; s != TH_OK; n += 1 + n / 3) {
+        th_generator *g;
+        album a = {.size = 8 * 8 * 4};
+        th_alloc_fail_at(n, false);
+        s = th_generator_new(&sd, &p, &g);
+        if (s == TH_OK) s = th_generator_run(g, some, 1, NULL, keep, &a);
+        th_alloc_fail_at(0, false);
+        th_generator_free(g);
+        drop(&a);
+        if (s != TH_OK) assert_int_equal(s, TH_E_MEMORY);
+        assert_true(th_bytes_in_use() <= before);
+    }
+    th_sd_free(&sd);
+}
+
 /* --- files --- */
 
 static void write_text(const char *path, const char *text) { assert_ok(th_file_write(path, text, strlen(text))); }
@@ -479,6 +505,7 @@ int main(void) {
         cmocka_unit_test(tiles_give_a_picture_of_the_same_size),
         cmocka_unit_test(the_plan_tells_runs_and_memory),
         cmocka_unit_test(the_text_encoder_goes_when_it_is_done),
+        cmocka_unit_test(failed_allocations_leave_nothing),
         cmocka_unit_test(noise_is_normal_and_of_its_seed),
         cmocka_unit_test(prompts_come_from_lines_and_tables),
         cmocka_unit_test(the_words_that_are_cut_are_named),
