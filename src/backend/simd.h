@@ -14,8 +14,8 @@ typedef float th_v16 __attribute__((vector_size(64), aligned(4), may_alias));
 
 static inline float th_clampf(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 
-/* eˣ: 2^n · e^r with n = round(x / ln 2), |r| ≤ ln 2 / 2, and a polynomial of degree 6 for e^r. Below −87.3 it gives 0
- * (no subnormals), above 88.7 infinity; relative error below 2e-7. */
+/* eˣ: 2^n · e^r with n = round(x / ln 2), |r| ≤ ln 2 / 2, and a polynomial of degree 6 for e^r. Below −86.99 it gives 0
+ * (no subnormals), above 88.7 infinity; relative error below 2.5e-7. */
 static inline float th_expf(float x) {
     float c = th_clampf(x, -88.0f, 89.0f);
     float n = (c * 1.44269504089f + 12582912.0f) - 12582912.0f; /* 1.5 · 2^23: adding it rounds to an integer */
