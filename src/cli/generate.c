@@ -214,7 +214,7 @@ static void print_plan(th_drawing *d, const th_generate_cost *c, const double se
     th_human_bytes(text, (double)c->bytes);
     row(t, "Memory", text);
     th_human_count(number[0], c->step.flops);
-    th_human_count(number[1], c->decode.flops);
+    th_human_count(number[1], c->decode.flops * (double)c->decode_runs / (double)d->count);
     snprintf(text, sizeof text, "%lld steps of %sFLOP; decoding a picture %sFLOP", (long long)c->step_runs, number[0],
              number[1]);
     row(t, "Work", text);
