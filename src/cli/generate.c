@@ -49,6 +49,7 @@ static const th_option picture_options[] = {
 
 static const th_option run_options[] = {
     TH_OPT_PATH("out", NULL, "folder for the pictures", .argument = "DIR", .letter = 'o'),
+    TH_OPT_PATH("output", NULL, "the same as --out", .argument = "DIR", .flag_only = true, .hidden = true),
     TH_OPT_BOOL("resume", false, "go on where a run with the same settings stopped", .flag_only = true),
     TH_OPT_BOOL("plan", false, "say what it will take, and stop", .flag_only = true),
     TH_OPT_BOOL("keep-latents", false, "write each picture's latents beside it, before decoding"),
@@ -282,7 +283,8 @@ static th_status draw(th_drawing *d) {
 
 static th_status run_all(th_drawing *d) {
     bool only_plan = th_get_bool(d->cli->options, "plan");
-    d->out = only_plan ? NULL : th_get_str(d->cli->options, "out");
+    const char *out = th_get_str(d->cli->options, "output");
+    d->out = only_plan ? NULL : out ? out : th_get_str(d->cli->options, "out");
     if (!only_plan && !d->out) return th_fail(TH_E_USAGE, "--out is wanted: the folder for the pictures");
     d->arena = th_arena_new();
     if (!d->arena) return th_fail_memory();
