@@ -27,10 +27,9 @@ typedef struct {
 /* Headers alone are read. */
 static th_status open_files(look *l) {
     for (int i = 0; i < PARTS; i++) {
-        char path[TH_PATH_MAX], variant[TH_VARIANT_MAX];
+        char path[TH_PATH_MAX];
         TH_TRY(th_path_join(path, l->dir, parts[i].dir));
-        TH_TRY(th_weights_find_variant(path, variant));
-        TH_TRY(th_safetensors_open(path, *variant ? variant : NULL, &l->files[i]));
+        TH_TRY(th_weights_open(path, NULL, &l->files[i]));
         l->totals[i] = th_inspect_add_up(l->files[i]);
         l->sum.tensors += l->totals[i].tensors;
         l->sum.elements += l->totals[i].elements;

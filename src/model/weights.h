@@ -52,6 +52,8 @@ th_status th_weights_save_made(const char *path, const th_params *ps, th_weight_
  * "fp16". Several are TH_E_INPUT that names them. A folder without weights has "". */
 #define TH_VARIANT_MAX 64
 th_status th_weights_find_variant(const char *dir, char out[TH_VARIANT_MAX]);
+/* The file, or the folder's weights of that variant (NULL: what th_weights_find_variant finds). */
+th_status th_weights_open(const char *path, const char *variant, th_safetensors **out);
 /* All bytes of the files, in order. */
 th_status th_weights_hash(const char *path, const char *variant, th_hash *h);
 
