@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "diffusion/decode.h"
 #include "diffusion/sd.h"
+#include "diffusion/sd_init.h"
 #include "format/bpe_train.h"
 #include "formula.h"
 
@@ -344,6 +345,69 @@ static void named_models_have_the_sizes_that_were_published(void **state) {
     assert_fails(th_sd_config_named("sd3", &c), TH_E_USAGE, "'sd3' is no known model");
 }
 
+/* --- random folders --- */
+
+static void random_folders_depend_on_the_seed_alone(void **state) {
+    (void)state;
+    th_sd_config c = tiny();
+    th_tokenizer *t = make_tokenizer(514, "a");
+    char hash[3][TH_HASH_TEXT];
+    for (int i = 0; i < 3; i++) {
+        assert_ok(th_remove_tree(SCRATCH));
+        assert_ok(th_sd_write_random(&c, t, SCRATCH, "f32", i < 2 ? 7 : 8, NULL));
+        assert_ok(th_sd_weights_hash(SCRATCH, hash[i]));
+    }
+    assert_string_equal(hash[0], hash[1]);
+    assert_string_not_equal(hash[0], hash[2]);
+    assert_fails(th_sd_write_random(&c, t, SCRATCH, "f32", 7, NULL), TH_E_USAGE, "sd_test: holds a model already");
+    th_sd sd;
+    assert_ok(th_sd_load(SCRATCH, NULL, &sd));
+    const th_param *w = th_params_find(th_unet_params(sd.unet), "conv_in.weight"); /* [8, 4, 3, 3]: ±1/6 */
+    float x[8 * 36];
+    double sum = 0, most = 0;
+    assert_ok(th_param_get(w, x));
+    for (int i = 0; i < 8 * 36; i++) sum += (double)(x[i] * x[i]), most = fmax(most, fabs((double)x[i]));
+    assert_true(most <= 1.0 / 6 && most > 0.15 && fabs(sum / (8 * 36) * 108 - 1) < 0.3);
+    th_sd_free(&sd);
+    th_tokenizer_free(t);
+}
+
+static void a_stopped_random_folder_is_not_whole(void **state) {
+    (void)state;
+    static const volatile sig_atomic_t stop = 1;
+    th_sd_config c = tiny();
+    th_tokenizer *t = make_tokenizer(514, "a");
+    const th_watch watch = {.stop = &stop};
+    assert_ok(th_remove_tree(SCRATCH));
+    assert_fails(th_sd_write_random(&c, t, SCRATCH, "f32", 0, &watch), TH_E_INTERRUPTED, "interrupted");
+    assert_false(th_sd_is_folder(SCRATCH));
+    th_tokenizer_free(t);
+}
+
+static void made_up_tokenizers_have_the_size_that_is_asked_for(void **state) {
+    (void)state;
+    static const struct {
+        int64_t size;
+        const char *pad;
+    } rows[] = {{514, "!"}, {3000, "!"}, {2000, "<|endoftext|>"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        th_tokenizer *t, *again;
+        assert_ok(th_sd_make_tokenizer(rows[i].size, 77, rows[i].pad, NULL, &t));
+        assert_ok(th_remove_tree(SCRATCH));
+        assert_ok(th_tokenizer_save(t, SCRATCH));
+        assert_ok(th_tokenizer_load(SCRATCH, &again));
+        assert_int_equal(th_tokenizer_size(again), rows[i].size);
+        assert_int_equal(th_tokenizer_max_length(again), 77);
+        assert_string_equal(th_tokenizer_token(again, th_tokenizer_pad(again)), rows[i].pad);
+        assert_int_equal(th_tokenizer_eos(again), rows[i].size - 1);
+        if (rows[i].size > 1000) assert_true(th_tokenizer_id(again, "photo</w>") >= 0);
+        th_tokenizer_free(t);
+        th_tokenizer_free(again);
+    }
+    th_tokenizer *t;
+    assert_fails(th_sd_make_tokenizer(514, 77, "nothing", NULL, &t), TH_E_INPUT, "the padding 'nothing' is not in the");
+}
+
 /* --- decoding --- */
 
 static th_vae *make_vae(bool constant) {
@@ -510,6 +574,9 @@ int main(void) {
         cmocka_unit_test(parts_that_do_not_fit_each_other_are_refused),
         cmocka_unit_test(texts_are_cut_and_padded),
         cmocka_unit_test(named_models_have_the_sizes_that_were_published),
+        cmocka_unit_test(random_folders_depend_on_the_seed_alone),
+        cmocka_unit_test(a_stopped_random_folder_is_not_whole),
+        cmocka_unit_test(made_up_tokenizers_have_the_size_that_is_asked_for),
         cmocka_unit_test(a_batch_gives_what_single_pictures_give),
         cmocka_unit_test(tiles_cover_each_pixel_once_in_all),
         cmocka_unit_test(tiles_look_like_the_whole),
