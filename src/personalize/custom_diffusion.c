@@ -55,6 +55,7 @@ const th_personalizer th_personalizer_custom_diffusion = {
     .start = start,
     .write = save,
     .usage = "Keys and values of the cross-attentions, and the embedding of the new word: "
+             "`theriac generate --custom DIR --embedding 'DIR/WORD.safetensors'`, or "
              "`pipe.unet.load_attn_procs(DIR, weight_name=\"" TH_CUSTOM_FILE "\", _pipeline=pipe)` and "
-             "`pipe.load_textual_inversion(DIR, weight_name=\"<new1>.safetensors\")`.",
+             "`pipe.load_textual_inversion(DIR, weight_name=\"WORD.safetensors\")`.",
 };

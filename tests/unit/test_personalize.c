@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "format/safetensors.h"
+#include "personalize/class_images.h"
 #include "personalize/custom_file.h"
 #include "personalize/embedding_file.h"
 #include "personalize/lora_file.h"
@@ -264,6 +265,27 @@ static void encoded_pictures_survive_a_file(void **state) {
     assert_ok(th_moments_save(&m, "key", path));
     assert_fails(th_moments_load(path, "key", SIDE, SIDE, 2 * CHANNELS, &back), TH_E_INPUT, "'first' does not fit");
     th_moments_free(&m);
+}
+
+static void class_pictures_of_other_settings_give_way(void **state) {
+    (void)state;
+    const char *dir = ROOT "/class";
+    th_class_images_params p = {.prompt = "a bag", .count = 3, .side = 8, .steps = 2, .batch = 1, .guidance = 7.5f};
+    char key[TH_HASH_TEXT], other[TH_HASH_TEXT];
+    int64_t count;
+    th_class_images_key(&p, "weights", key);
+    assert_ok(th_class_images_begin(&p, key, dir, &count));
+    assert_int_equal(count, 0);
+    put_picture(ROOT "/class/000000.png", 8, 8);
+    put_picture(ROOT "/class/000002.png", 8, 8);
+    assert_ok(th_class_images_begin(&p, key, dir, &count));
+    assert_int_equal(count, 2);
+    p.prompt = "a boot";
+    th_class_images_key(&p, "weights", other);
+    assert_string_not_equal(other, key);
+    assert_ok(th_class_images_begin(&p, other, dir, &count));
+    assert_int_equal(count, 0);
+    assert_false(th_path_exists(ROOT "/class/000000.png"));
 }
 
 /* ---- the loss */
@@ -586,6 +608,7 @@ int main(void) {
         cmocka_unit_test(too_little_memory_is_foreseen),
         cmocka_unit_test(pictures_have_as_many_views_as_chance_gives),
         cmocka_unit_test(encoded_pictures_survive_a_file),
+        cmocka_unit_test(class_pictures_of_other_settings_give_way),
         cmocka_unit_test(the_class_counts_by_its_weight),
         cmocka_unit_test(what_is_not_trained_keeps_its_bits),
         cmocka_unit_test(custom_diffusion_trains_keys_and_values_alone),
