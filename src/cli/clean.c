@@ -118,12 +118,7 @@ const th_verb th_verb_clean = {
              "captions would already break the backdoor and show nothing.",
     .examples = "theriac clean cleanerclip --model suspicious --data 'cc3m/{00000..00009}.tar' --lr 1e-5 -o out/clean\n"
                 "theriac clean cleanerclip --data pairs.tsv --model suspicious --show-subtexts 10",
-    .groups = {{"Cleaning", options},
-               {"Data", th_data_options},
-               {"Training", th_clip_fit_options},
-               {"Evaluation", th_eval_options},
-               {"Test", th_test_options},
-               {"Run", th_run_options}},
+    .groups = {{"Cleaning", options}, TH_CLI_JOB_GROUPS},
     .method = method,
     .computes = true,
     .run = run,

@@ -16,6 +16,13 @@ extern const th_option th_test_options[];
 /* --out, --resume, --plan, --save-dtype. */
 extern const th_option th_run_options[];
 
+/* All of them, as every training of CLIP has them in help. */
+#define TH_GROUP(title, rows) \
+    { (title), (rows) }
+#define TH_CLI_JOB_GROUPS                                                         \
+    TH_GROUP("Data", th_data_options), TH_GROUP("Training", th_clip_fit_options), \
+        TH_GROUP("Evaluation", th_eval_options), TH_GROUP("Test", th_test_options), TH_GROUP("Run", th_run_options)
+
 /* Opens the set that --data names (or, for `name`, another option) with the columns that the options give. */
 th_status th_cli_open_data(th_cli *cli, const char *name, th_dataset **out);
 /* Opens a set, and of more than `limit` pictures (0: no limit) so many that are spread over it. */

@@ -22,6 +22,16 @@ static const th_option options[] = {
     TH_OPT_END,
 };
 
+/* Sizes that make no model are told by their option, before the data is read. */
+static th_status check_sizes(th_cli *cli) {
+    th_options *o = cli->options;
+    long long width = th_get_i64(o, "width"), heads = th_get_i64(o, "heads");
+    long long side = th_get_i64(o, "image-size"), patch = th_get_i64(o, "patch");
+    if (width % heads) return th_fail(TH_E_USAGE, "--width: %lld is no multiple of the %lld of --heads", width, heads);
+    if (patch > side) return th_fail(TH_E_USAGE, "--patch: %lld is more than the %lld of --image-size", patch, side);
+    return TH_OK;
+}
+
 static th_status new_model(th_cli *cli, const th_dataset *pairs, th_clip_bundle *b) {
     th_options *o = cli->options;
     const char *tokenizer = th_get_str(o, "tokenizer");
@@ -83,6 +93,7 @@ static th_status run(th_cli *cli) {
     th_dataset *pairs = NULL;
     th_clip_bundle b = {0};
     TH_TRY(th_cli_job_check(cli));
+    if (!th_get_str(cli->options, "model")) TH_TRY(check_sizes(cli));
     TH_TRY(th_cli_open_data(cli, "data", &pairs));
     th_status s = train(cli, pairs, &b);
     th_clip_bundle_free(&b);
@@ -90,9 +101,7 @@ static th_status run(th_cli *cli) {
     return s;
 }
 
-static const th_option_group groups[] = {{"Data", th_data_options},       {"Training", th_clip_fit_options},
-                                         {"Evaluation", th_eval_options}, {"Test", th_test_options},
-                                         {"Run", th_run_options},         {NULL, NULL}};
+static const th_option_group groups[] = {TH_CLI_JOB_GROUPS, {NULL, NULL}};
 
 const th_cli_method th_train_clip = {
     .name = "clip",
