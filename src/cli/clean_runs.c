@@ -198,3 +198,15 @@ const th_clean_point *th_clean_runs_choose(const th_clean_runs *r, const char *m
     }
     return best; /* they stand by learning rate */
 }
+
+th_plot th_clean_plot(const th_series *series, int64_t count) {
+    return (th_plot){.title = "Accuracy against the attack's success",
+                     .x_name = "attack success rate",
+                     .y_name = "zero-shot accuracy",
+                     .x_percent = true,
+                     .y_percent = true,
+                     .x_span = {true, 0, 1},
+                     .better = TH_BETTER_TOP_LEFT,
+                     .series = series,
+                     .series_count = count};
+}

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "report/plot.h"
 
 /* Shares in [0, 1]; NaN where they were not measured. */
 typedef struct {
@@ -46,5 +47,8 @@ void th_clean_runs_free(th_clean_runs *r);
 /* The point of a method at the highest learning rate that costs at most `drop` of accuracy on validation, or NULL: what
  * a defender can choose, who knows of no trigger. */
 const th_clean_point *th_clean_runs_choose(const th_clean_runs *r, const char *model, const char *method, double drop);
+
+/* How accuracy is drawn against the attack's success: without a caption. */
+th_plot th_clean_plot(const th_series *series, int64_t count);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/number.h"
+#include "cli/clean_runs.h"
 #include "cli/demo.h"
 #include "report/page.h"
 
@@ -80,16 +81,8 @@ static void add_frontier(th_page *page, const th_demo *d) {
                                 .high = &bounds[3][i],
                                 .labels = &labels[i]};
     }
-    th_plot p = {.title = "Accuracy against the attack's success",
-                 .caption = "A good defense moves the backdoored model to the left without letting it sink.",
-                 .x_name = "attack success rate",
-                 .y_name = "zero-shot accuracy",
-                 .x_percent = true,
-                 .y_percent = true,
-                 .x_span = {true, 0, 1},
-                 .better = TH_BETTER_TOP_LEFT,
-                 .series = series,
-                 .series_count = TH_DEMO_MODELS};
+    th_plot p = th_clean_plot(series, TH_DEMO_MODELS);
+    p.caption = "A good defense moves the backdoored model to the left without letting it sink.";
     th_page_plot(page, &p);
 }
 

@@ -138,20 +138,12 @@ static th_status plot_frontier(th_page *page, const th_clean_runs *r, int64_t be
                                         .labels = f.labels + (i - begin)};
     }
     f.rule = (th_rule){.at = r->points[begin].before.accuracy, .label = "undefended"};
-    th_plot p = {.title = "Accuracy against the attack's success, by learning rate",
-                 .caption =
-                     "Bars are one standard deviation over seeds. The backdoored model stands at the right, on the "
-                     "dashed line.",
-                 .x_name = "attack success rate",
-                 .y_name = "zero-shot accuracy",
-                 .x_percent = true,
-                 .y_percent = true,
-                 .x_span = {true, 0, 1},
-                 .better = TH_BETTER_TOP_LEFT,
-                 .series = f.series,
-                 .series_count = count,
-                 .rules = &f.rule,
-                 .rule_count = 1};
+    th_plot p = th_clean_plot(f.series, count);
+    p.caption = "Bars are one standard deviation over seeds. The backdoored model stands at the right, on the "
+                "dashed line.";
+    p.title = "Accuracy against the attack's success, by learning rate";
+    p.rules = &f.rule;
+    p.rule_count = 1;
     if (s == TH_OK) th_page_plot(page, &p);
     th_free(f.numbers);
     th_free(f.labels);
