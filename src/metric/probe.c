@@ -135,7 +135,7 @@ th_status th_probe_fit(const float *rows, const int32_t *labels, int64_t n, int6
     if (classes < 2 || used < 2 * classes)
         return th_fail(TH_E_INPUT, "%lld pictures are too few to learn to tell %lld values apart", (long long)used,
                        (long long)classes);
-    th_probe *p;
+    th_probe *p = NULL;
     TH_TRY(new_probe(d, classes, &p));
     find_scales(p, rows, labels, n, used);
     th_status s = fit_probe(p, rows, labels, n, used, params, w);

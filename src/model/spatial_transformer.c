@@ -11,7 +11,9 @@
 
 #define NAME 240
 
-static void join(char out[NAME], const char *prefix, const char *name) { snprintf(out, NAME, "%.200s.%.38s", prefix, name); }
+static void join(char out[NAME], const char *prefix, const char *name) {
+    snprintf(out, NAME, "%.200s.%.38s", prefix, name);
+}
 
 static void make_attention(th_maker *m, th_attention_layer *a, const char *prefix, int64_t c, int64_t context) {
     char name[NAME];
