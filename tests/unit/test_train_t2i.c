@@ -328,6 +328,32 @@ static void what_cannot_be_trained_is_refused(void **state) {
     th_dataset_close(d);
 }
 
+static void failed_allocations_leak_nothing(void **state) {
+    (void)state;
+    th_dataset *d = open_set("set");
+    th_sd sd = make_sd(d);
+    th_picture_batches_params q = {.data = d, .batch = 2, .steps = 4, .side = SIDE, .tokenizer = sd.tokenizer};
+    q.tokens = 8;
+    q.threads = 1;
+    size_t before = th_bytes_in_use();
+    th_status s = TH_E_MEMORY;
+    for (int64_t n = 1; s == TH_E_MEMORY; n++) {
+        th_picture_batches *b = NULL;
+        th_denoiser *e = NULL;
+        th_denoiser_params p = {.min_snr = 5};
+        th_alloc_fail_at(n, false);
+        s = th_picture_batches_new(&q, &b);
+        if (s == TH_OK) s = th_denoiser_new(&sd, &p, &e);
+        th_alloc_fail_at(0, false);
+        if (s == TH_OK) th_denoiser_free(e);
+        th_picture_batches_free(b);
+        assert_int_equal(th_bytes_in_use(), before);
+    }
+    assert_int_equal(s, TH_OK);
+    th_sd_free(&sd);
+    th_dataset_close(d);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_falls_on_pairs_that_are_held_out),
@@ -336,6 +362,7 @@ int main(void) {
         cmocka_unit_test(captions_are_dropped_as_often_as_said),
         cmocka_unit_test(what_is_not_trained_stays),
         cmocka_unit_test(what_cannot_be_trained_is_refused),
+        cmocka_unit_test(failed_allocations_leak_nothing),
     };
     return cmocka_run_group_tests_name("train_t2i", tests, set_up, tear_down);
 }
