@@ -1,9 +1,8 @@
 /* Metrics on cases whose answer is known, and evaluations of small models on sets made here. */
-#include "test.h"
+#include "dataset_fixture.h"
 
 #include <math.h>
 
-#include "base/file.h"
 #include "metric/clip_eval.h"
 
 /* Wilson's interval of 8 of 10 is [0.4902, 0.9433] (Wilson 1927; any table of it). */
@@ -163,16 +162,6 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
     (void)state;
     return th_remove_tree(ROOT) == TH_OK ? 0 : -1;
-}
-
-static void put_text(const char *path, const char *text) { assert_ok(th_file_write(path, text, strlen(text))); }
-
-static void put_picture(const char *path, int level) {
-    th_image im = {0};
-    assert_ok(th_image_new(&im, 8, 8));
-    memset(im.pixels, level, th_image_bytes(&im));
-    assert_ok(th_image_write(path, &im, 90));
-    th_image_free(&im);
 }
 
 /* Five pictures, of which c.png is none, as a table with these columns and cells. */
