@@ -189,12 +189,24 @@ static void outputs_and_gradients_match_diffusers(void **state) {
     }
 }
 
+/* ‖Δ‖ / ‖sample‖; PyTorch's autocast is off by 0.013 to 0.030 from its own f32 in models as narrow as these. */
 static void outputs_in_bf16_are_near(void **state) {
     (void)state;
     for (int i = 0; i < FIXTURES; i++) {
         th_unet *u = open_model(fixtures[i].name);
         th_plan *p = make_plan(u, &fixtures[i], TH_BF16, NULL);
-        check_outputs(u, &fixtures[i], p, "", 0.1);
+        th_safetensors *expected = open_expected(fixtures[i].name);
+        int64_t n;
+        float *want = formula_expected(expected, "", "sample", &n), *off = malloc((size_t)n * sizeof *off);
+        const float *got = th_plan_output(p, "sample");
+        assert_non_null(off);
+        for (int64_t k = 0; k < n; k++) off[k] = got[k] - want[k];
+        double share = formula_norm(off, n) / formula_norm(want, n);
+        printf("  %s in bf16: off by %.4f of the whole\n", fixtures[i].name, share);
+        if (!(share <= 0.05)) fail_msg("%s in bf16: off by %.4f of the whole", fixtures[i].name, share);
+        free(want);
+        free(off);
+        th_safetensors_close(expected);
         th_plan_free(p);
         th_unet_free(u);
     }
@@ -506,6 +518,17 @@ static double count_products(const th_graph *g) {
     return sum;
 }
 
+/* The gradients of a mean square of what SD 1.5 says to latents of 512 px, by a set's parameters. */
+static th_graph *record_step(const th_unet *u, const th_params *wrt) {
+    th_graph *g = th_graph_new();
+    assert_non_null(g);
+    th_tensor *x = th_input(g, "latents", TH_DESC(TH_F32, 1, 64, 64, 4));
+    th_tensor *sample = th_unet_apply(g, u, x, th_input(g, "times", TH_DESC(TH_F32, 1, 320)),
+                                      th_input(g, "states", TH_DESC(TH_F32, 1, 77, 768)));
+    th_grad_params(g, th_mean_all(g, th_square(g, sample)), wrt);
+    return g;
+}
+
 /* A step at 512 px: 859,520,964 parameters in diffusers' model, and three passes of 0.803 TFLOP. Shapes alone: no
  * values are made. */
 static void a_step_of_sd15_is_known_before_it_runs(void **state) {
@@ -517,12 +540,7 @@ static void a_step_of_sd15_is_known_before_it_runs(void **state) {
     assert_ok(th_unet_new(&c, &u));
     assert_int_equal(th_params_elements(th_unet_params(u)), 859520964);
     assert_int_equal(th_unet_multiple(&c), 8);
-    th_graph *g = th_graph_new();
-    assert_non_null(g);
-    th_tensor *x = th_input(g, "latents", TH_DESC(TH_F32, 1, 64, 64, 4));
-    th_tensor *sample = th_unet_apply(g, u, x, th_input(g, "times", TH_DESC(TH_F32, 1, 320)),
-                                      th_input(g, "states", TH_DESC(TH_F32, 1, 77, 768)));
-    th_grad_params(g, th_mean_all(g, th_square(g, sample)), th_unet_params(u));
+    th_graph *g = record_step(u, th_unet_params(u));
     double products = count_products(g);
     th_plan_params params;
     th_plan_params_init(&params);
@@ -537,6 +555,27 @@ static void a_step_of_sd15_is_known_before_it_runs(void **state) {
     assert_true(cost.flops > products && cost.flops < 1.05 * products);
     assert_true(th_bytes_in_use() - before < (size_t)64 << 20);
     th_plan_free(p);
+    th_unet_free(u);
+}
+
+/* What is not trained has no gradient of its weights: two passes of three are left, but attention's, which has no
+ * weights, whole. */
+static void a_step_of_low_rank_additions_skips_the_gradients_of_weights(void **state) {
+    (void)state;
+    th_unet_config c;
+    th_unet *u;
+    th_unet_config_init(&c);
+    assert_ok(th_unet_new(&c, &u));
+    th_graph *g = record_step(u, th_unet_params(u));
+    double all = count_products(g);
+    th_graph_free(g);
+    assert_ok(th_unet_add_lora(u, &(th_lora_params){.rank = 4, .alpha = 4}));
+    assert_int_equal(th_params_elements(th_unet_lora(u)), 797184); /* as diffusers' script says of rank 4 */
+    g = record_step(u, th_unet_lora(u));
+    double share = count_products(g) / all;
+    printf("  a step of low-rank additions takes %.3f of a whole one\n", share);
+    assert_true(share > 0.6 && share < 0.72);
+    th_graph_free(g);
     th_unet_free(u);
 }
 
@@ -586,6 +625,7 @@ int main(void) {
         cmocka_unit_test(wrong_shapes_fail_the_graph),
         cmocka_unit_test(random_values_depend_on_the_seed_alone),
         cmocka_unit_test(a_step_of_sd15_is_known_before_it_runs),
+        cmocka_unit_test(a_step_of_low_rank_additions_skips_the_gradients_of_weights),
         cmocka_unit_test(sd21_has_as_many_parameters),
         cmocka_unit_test(failed_allocations_lose_nothing),
     };
