@@ -18,7 +18,8 @@ static inline float th_clampf(float x, float low, float high) { return x < low ?
  * (no subnormals), above 88.7 infinity; relative error below 2.5e-7. */
 static inline float th_expf(float x) {
     float c = th_clampf(x, -88.0f, 89.0f);
-    float n = (c * 1.44269504089f + 12582912.0f) - 12582912.0f; /* 1.5 · 2^23: adding it rounds to an integer */
+    float t = c * 1.44269504089f + 12582912.0f; /* 1.5 · 2^23: now the integer stands in the last bits */
+    float n = t - 12582912.0f;
     float r = fmaf(n, -0.693359375f, c);
     r = fmaf(n, 2.12194440e-4f, r);
     float p = fmaf(r, 1.3888889e-3f, 8.3333333e-3f);
@@ -27,7 +28,7 @@ static inline float th_expf(float x) {
     p = fmaf(p, r, 0.5f);
     p = fmaf(p, r, 1.0f);
     p = fmaf(p, r, 1.0f);
-    float half = th_bits_f32((uint32_t)((int32_t)n + 126) << 23); /* 2^(n−1): 2^128 itself would not fit */
+    float half = th_bits_f32((th_f32_bits(t) + 126u) << 23); /* 2^(n−1): 2^128 itself would not fit */
     float y = p * half * 2.0f;
     return x < -87.3f ? 0.0f : x > 88.72f ? INFINITY : y;
 }
