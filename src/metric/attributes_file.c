@@ -70,6 +70,7 @@ static th_status read_attribute(const th_attributes *a, const th_json *j, const 
                                 th_attribute *x) {
     const char *key;
     json_t *v;
+    if (!*name) return th_fail(TH_E_INPUT, "%s: an attribute has no name", j->file);
     if (!json_is_object(object)) return th_json_fail(j, name, "an object");
     x->name = x->column = th_arena_strdup(a->arena, name);
     if (!x->name) return th_fail_memory();

@@ -105,6 +105,7 @@ static void wrong_files_of_attributes_are_refused_by_name(void **state) {
     (void)state;
     parse_fails("{}", "a.json: holds 0 attributes");
     parse_fails("[]", "a.json");
+    parse_fails("{\"\": {}}", "a.json: an attribute has no name");
     parse_fails("{\"colour\": 3}", "a.json: field 'colour' should be an object");
     parse_fails("{\"colour\": {\"value\": []}}", "field 'colour.value' should be 'column', 'values' or 'templates'");
     parse_fails("{\"colour\": {\"values\": []}}", "field 'colour.values' should be an array of texts");
