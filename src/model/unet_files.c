@@ -292,18 +292,14 @@ th_status th_unet_write_config(const th_unet_config *c, const char *dir) {
 
 /* ---- weights */
 
-static bool ends_in(const char *text, const char *end) {
-    size_t n = strlen(text), k = strlen(end);
-    return n >= k && !strcmp(text + n - k, end);
-}
-
 /* Products here that are 1 × 1 convolutions in the file. */
 th_status th_unet_weight_source(const void *model, const th_param *p, th_weight_source *out) {
     const th_unet *u = model;
     TH_TRY(th_weight_as_is(model, p, out));
-    bool projection = ends_in(out->name, ".proj_in.weight") || ends_in(out->name, ".proj_out.weight");
-    if (ends_in(out->name, ".conv_shortcut.weight") || (projection && !u->config.linear_projection))
-        out->rank = 4, out->shape[2] = out->shape[3] = 1;
+    th_weight_is_convolution(out, ".conv_shortcut.weight");
+    if (u->config.linear_projection) return TH_OK;
+    th_weight_is_convolution(out, ".proj_in.weight");
+    th_weight_is_convolution(out, ".proj_out.weight");
     return TH_OK;
 }
 

@@ -169,18 +169,13 @@ th_status th_vae_write_config(const th_vae_config *c, const char *dir) {
     return s;
 }
 
-static bool ends_in(const char *text, const char *end) {
-    size_t n = strlen(text), k = strlen(end);
-    return n >= k && !strcmp(text + n - k, end);
-}
-
 /* 1 × 1 convolutions are products here; attention had other names before diffusers 0.16. */
 th_status th_vae_weight_source(const void *model, const th_param *p, th_weight_source *out) {
     static const char *const renamed[][2] = {
         {".to_q.", ".query."}, {".to_k.", ".key."}, {".to_v.", ".value."}, {".to_out.0.", ".proj_attn."}};
     TH_TRY(th_weight_as_is(model, p, out));
-    if (ends_in(out->name, "conv_shortcut.weight") || ends_in(out->name, "quant_conv.weight"))
-        out->rank = 4, out->shape[2] = out->shape[3] = 1;
+    th_weight_is_convolution(out, "conv_shortcut.weight");
+    th_weight_is_convolution(out, "quant_conv.weight");
     for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++) {
         const char *at = strstr(out->name, renamed[i][0]);
         if (at)

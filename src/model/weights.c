@@ -19,6 +19,11 @@ th_status th_weight_as_is(const void *model, const th_param *p, th_weight_source
     return TH_OK;
 }
 
+void th_weight_is_convolution(th_weight_source *s, const char *end) {
+    size_t n = strlen(s->name), k = strlen(end);
+    if (n >= k && !strcmp(s->name + n - k, end)) s->rank = 4, s->shape[2] = s->shape[3] = 1;
+}
+
 /* [out, in, 1, 1] is as good as [out, in]. */
 static bool same_but_for_ones(const th_st_tensor *t, const th_weight_source *s) {
     int most = t->rank > s->rank ? t->rank : s->rank;

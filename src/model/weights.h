@@ -27,6 +27,8 @@ typedef struct {
 typedef th_status (*th_weight_map)(const void *model, const th_param *p, th_weight_source *out);
 /* A parameter that lies in the file under its own name and with its own shape: what most are. Usable as a map. */
 th_status th_weight_as_is(const void *model, const th_param *p, th_weight_source *out);
+/* A product's weight whose name ends so is a 1 × 1 convolution in the file: [out, in, 1, 1]. */
+void th_weight_is_convolution(th_weight_source *s, const char *end);
 
 /* Reads all parameters of the set from a file, or the files of a folder (see th_safetensors_open), of the variant that
  * is asked for ("fp16") or else of what th_weights_find_variant finds. All tensors are looked at before memory is taken
