@@ -97,6 +97,8 @@ const char *th_param_name(const th_param *p);
 const th_desc *th_param_desc(const th_param *p);
 bool th_param_trainable(const th_param *p);
 void th_param_set_trainable(th_param *p, bool trainable);
+/* Of all of the set; NULL is allowed. */
+void th_params_set_trainable(th_params *ps, bool trainable);
 /* Row-major values in and out; the caller's array has the parameter's element count. */
 th_status th_param_get(const th_param *p, float *values);
 th_status th_param_set(th_param *p, const float *values); /* allocates it if it is not yet */

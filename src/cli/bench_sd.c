@@ -85,10 +85,6 @@ static th_status make(const char *name, bool suffixed, const th_bench_size *size
     return set_shape(m, size);
 }
 
-static void set_trainable(th_params *ps, bool trainable) {
-    for (int64_t i = 0; i < th_params_count(ps); i++) th_param_set_trainable(th_params_at(ps, i), trainable);
-}
-
 static th_status train(model *m, const th_params *ps) {
     if (!m->trained && !(m->trained = th_params_new())) return th_fail_memory();
     return th_params_borrow(m->trained, ps);
@@ -122,14 +118,14 @@ static th_status make_lora(const char *name, const th_bench_size *size, void **o
     th_status s = make(name, true, size, &m);
     if (s == TH_OK) s = th_unet_add_lora(m->sd.unet, &p);
     if (s == TH_OK) s = train(m, th_unet_lora(m->sd.unet));
-    if (s == TH_OK) set_trainable(th_unet_params(m->sd.unet), false);
+    if (s == TH_OK) th_params_set_trainable(th_unet_params(m->sd.unet), false);
     return made(s, m, out);
 }
 
 static th_status make_denoise(const char *name, const th_bench_size *size, void **out) {
     model *m = NULL;
     th_status s = make(name, false, size, &m);
-    if (s == TH_OK) set_trainable(th_unet_params(m->sd.unet), false);
+    if (s == TH_OK) th_params_set_trainable(th_unet_params(m->sd.unet), false);
     return made(s, m, out);
 }
 

@@ -147,10 +147,6 @@ static void make_requests(th_drawing *d) {
 
 /* --- the model --- */
 
-static void freeze(th_params *ps) {
-    for (int64_t i = 0; ps && i < th_params_count(ps); i++) th_param_set_trainable(th_params_at(ps, i), false);
-}
-
 static th_status load(th_drawing *d) {
     th_options *o = d->cli->options;
     bool plan = th_get_bool(o, "plan");
@@ -161,11 +157,11 @@ static th_status load(th_drawing *d) {
     if (lora) TH_TRY(th_lora_load(lora, th_get_f32(o, "lora-strength"), d->sd.unet));
     if (custom && !plan) TH_TRY(th_custom_load(custom, d->sd.unet)); /* new values, no new parameters */
     if (words.count) TH_TRY(th_embeddings_load(words.items, words.count, &d->sd));
-    freeze(th_unet_params(d->sd.unet));
-    freeze(th_unet_lora(d->sd.unet));
-    freeze(th_vae_params(d->sd.vae));
-    freeze(th_text_encoder_params(d->sd.text));
-    freeze(th_text_encoder_added(d->sd.text));
+    th_params_set_trainable(th_unet_params(d->sd.unet), false);
+    th_params_set_trainable(th_unet_lora(d->sd.unet), false);
+    th_params_set_trainable(th_vae_params(d->sd.vae), false);
+    th_params_set_trainable(th_text_encoder_params(d->sd.text), false);
+    th_params_set_trainable(th_text_encoder_added(d->sd.text), false);
     return TH_OK;
 }
 

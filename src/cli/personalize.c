@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/number.h"
 #include "cli/fit_job.h"
-#include "personalize/class_images.h"
+#include "train/drawn.h"
 
 static const th_option model_options[] = {
     TH_OPT_PATH("model", NULL, "Stable Diffusion folder that learns", .argument = "DIR", .required = true),
@@ -105,10 +105,11 @@ static void row(th_table *t, const char *what, const char *value) {
     th_table_cell(t, "%s", value);
 }
 
-static th_class_images_params class_params(const work *w) {
+static th_drawn_params class_params(const work *w) {
     th_options *o = w->cli->options;
-    return (th_class_images_params){
-        .prompt = option(w, "class-prompt"),
+    return (th_drawn_params){
+        .prompts = &w->p.class_prompt,
+        .prompt_count = 1,
         .count = th_get_i64(o, "class-count"),
         .side = w->cost.side,
         .steps = th_get_i64(o, "class-steps"),
@@ -134,8 +135,8 @@ static th_status make_forecast(work *w, forecast *f) {
     for (int i = 0; i < 3; i++) f->seconds[i] = runs * th_ceilings_seconds(&c, &w->cost.step, cores[i]);
     f->class_seconds = 0;
     if (!draws_class(w)) return TH_OK;
-    th_class_images_params p = class_params(w);
-    return th_class_images_seconds(&w->sd, &p, &c, &f->class_seconds);
+    th_drawn_params p = class_params(w);
+    return th_drawn_seconds(&w->sd, &p, &c, &f->class_seconds);
 }
 
 static void print_plan(const work *w, const forecast *f) {
@@ -221,13 +222,13 @@ static void make_key(const work *w, const char *set, const th_view_params *v, ch
 static th_status draw_class(work *w) {
     char dir[TH_PATH_MAX];
     int64_t made = 0;
-    th_class_images_params p = class_params(w);
+    th_drawn_params p = class_params(w);
     TH_TRY(in_run(w, "class-images", dir));
-    TH_TRY(th_class_images_begin(&p, w->class_hash, dir, &made));
+    TH_TRY(th_drawn_begin(&p, w->class_hash, dir, &made));
     if (made < p.count) {
         th_sd_free(&w->sd);
         TH_TRY(open_model(w, TH_SD_ALL));
-        TH_TRY(th_class_images_make(&w->sd, &p, dir, &w->cli->watch));
+        TH_TRY(th_fail_in(th_drawn_make(&w->sd, &p, dir, &w->cli->watch), "pictures of the class"));
         th_sd_free(&w->sd);
     }
     return th_dataset_open(dir, NULL, &w->cli->watch, &w->class);
@@ -255,8 +256,8 @@ static th_status find_class(work *w) {
     if (latents)
         return th_moments_load(latents, NULL, w->cost.height, w->cost.width, w->cost.channels, &w->class_moments);
     if (draws_class(w)) {
-        th_class_images_params p = class_params(w);
-        th_class_images_key(&p, w->model_hash, w->class_hash);
+        th_drawn_params p = class_params(w);
+        th_drawn_key(&p, w->model_hash, w->class_hash);
     }
     th_personal_read_views(w->cli->options, w->method, &w->p, &v);
     v.views = 1;

@@ -123,6 +123,10 @@ const th_desc *th_param_desc(const th_param *p) { return &p->desc; }
 bool th_param_trainable(const th_param *p) { return p->trainable; }
 void th_param_set_trainable(th_param *p, bool trainable) { p->trainable = trainable; }
 
+void th_params_set_trainable(th_params *ps, bool trainable) {
+    for (int64_t i = 0; ps && i < ps->count; i++) ps->items[i].param->trainable = trainable;
+}
+
 bool th_layout_same(const th_layout *a, const th_layout *b) {
     if (!a->move || !b->move) return !a->move && !b->move;
     return a->move == b->move && a->same(a->blob, b->blob);

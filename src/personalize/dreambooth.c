@@ -7,17 +7,13 @@ static const th_option options[] = {
     TH_OPT_END,
 };
 
-static void train_all(const th_params *ps) {
-    for (int64_t i = 0; i < th_params_count(ps); i++) th_param_set_trainable(th_params_at(ps, i), true);
-}
-
 static th_status prepare(th_personal *p) {
-    const th_params *unet = th_unet_params(p->sd->unet), *text = th_text_encoder_params(p->sd->text);
-    train_all(unet);
+    th_params *unet = th_unet_params(p->sd->unet), *text = th_text_encoder_params(p->sd->text);
+    th_params_set_trainable(unet, true);
     TH_TRY(th_personal_train(p, unet));
     p->text_trained = th_get_bool(p->options, "train-text-encoder");
     if (!p->text_trained) return TH_OK;
-    train_all(text);
+    th_params_set_trainable(text, true);
     return th_personal_train(p, text);
 }
 

@@ -16,10 +16,6 @@ void th_personal_params_init(th_personal_params *p) {
 
 /* ---- for the methods */
 
-void th_personal_freeze(const th_params *ps) {
-    for (int64_t i = 0; i < th_params_count(ps); i++) th_param_set_trainable(th_params_at(ps, i), false);
-}
-
 th_status th_personal_train(th_personal *p, const th_params *ps) { return th_params_borrow(p->trained, ps); }
 
 /* The single token of a word. */
@@ -141,9 +137,9 @@ static th_status set_up(th_personal *p) {
     p->arena = th_arena_new();
     p->trained = th_params_new();
     if (!p->arena || !p->trained) return th_fail_memory();
-    th_personal_freeze(th_unet_params(p->sd->unet));
-    th_personal_freeze(th_vae_params(p->sd->vae));
-    th_personal_freeze(th_text_encoder_params(p->sd->text));
+    th_params_set_trainable(th_unet_params(p->sd->unet), false);
+    th_params_set_trainable(th_vae_params(p->sd->vae), false);
+    th_params_set_trainable(th_text_encoder_params(p->sd->text), false);
     TH_TRY(p->method->prepare(p));
     apply_recipe(p);
     TH_TRY(find_sizes(p));

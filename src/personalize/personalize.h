@@ -5,7 +5,7 @@
 
 #include "base/option.h"
 #include "diffusion/sd.h"
-#include "personalize/moments.h"
+#include "train/moments.h"
 #include "train/trainer.h"
 
 /* One personalisation under way. */

@@ -36,7 +36,6 @@ struct th_personal {
 };
 
 /* For prepare. */
-void th_personal_freeze(const th_params *ps);
 /* All of these, as their trainable flags say. */
 th_status th_personal_train(th_personal *p, const th_params *ps);
 /* A new word of so many rows, which are trained. like: the word that it starts from, which is a single token. */

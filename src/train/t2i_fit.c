@@ -48,15 +48,11 @@ th_status th_t2i_fit_read(th_options *o, th_t2i_fit_params *p) {
 
 /* --- setting up --- */
 
-static void set_trainable(th_params *ps, bool trainable) {
-    for (int64_t i = 0; i < th_params_count(ps); i++) th_param_set_trainable(th_params_at(ps, i), trainable);
-}
-
 static th_status choose_params(th_t2i_fit *f) {
     th_params *text = th_text_encoder_params(f->sd->text);
     if (!(f->trained = th_params_new())) return th_fail_memory();
-    set_trainable(th_vae_params(f->sd->vae), false);
-    set_trainable(text, f->p.train_text);
+    th_params_set_trainable(th_vae_params(f->sd->vae), false);
+    th_params_set_trainable(text, f->p.train_text);
     TH_TRY(th_params_borrow(f->trained, th_unet_params(f->sd->unet)));
     return f->p.train_text ? th_params_borrow(f->trained, text) : TH_OK;
 }

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "personalize/custom_file.h"
 #include "personalize/lora_file.h"
-#include "personalize/moments.h"
+#include "train/moments.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,10 +3,10 @@
 
 #include "base/file.h"
 #include "format/safetensors.h"
-#include "personalize/class_images.h"
 #include "personalize/custom_file.h"
 #include "personalize/embedding_file.h"
 #include "personalize/lora_file.h"
+#include "train/drawn.h"
 
 #define ROOT "personalize_test"
 enum { SIDE = 4, CONTEXT = 16, CHANNELS = 4 };
@@ -270,20 +270,22 @@ static void encoded_pictures_survive_a_file(void **state) {
 static void class_pictures_of_other_settings_give_way(void **state) {
     (void)state;
     const char *dir = ROOT "/class";
-    th_class_images_params p = {.prompt = "a bag", .count = 3, .side = 8, .steps = 2, .batch = 1, .guidance = 7.5f};
+    const char *prompt = "a bag";
+    th_drawn_params p = {
+        .prompts = &prompt, .prompt_count = 1, .count = 3, .side = 8, .steps = 2, .batch = 1, .guidance = 7.5f};
     char key[TH_HASH_TEXT], other[TH_HASH_TEXT];
     int64_t count;
-    th_class_images_key(&p, "weights", key);
-    assert_ok(th_class_images_begin(&p, key, dir, &count));
+    th_drawn_key(&p, "weights", key);
+    assert_ok(th_drawn_begin(&p, key, dir, &count));
     assert_int_equal(count, 0);
     put_picture(ROOT "/class/000000.png", 8, 8);
     put_picture(ROOT "/class/000002.png", 8, 8);
-    assert_ok(th_class_images_begin(&p, key, dir, &count));
+    assert_ok(th_drawn_begin(&p, key, dir, &count));
     assert_int_equal(count, 2);
-    p.prompt = "a boot";
-    th_class_images_key(&p, "weights", other);
+    prompt = "a boot";
+    th_drawn_key(&p, "weights", other);
     assert_string_not_equal(other, key);
-    assert_ok(th_class_images_begin(&p, other, dir, &count));
+    assert_ok(th_drawn_begin(&p, other, dir, &count));
     assert_int_equal(count, 0);
     assert_false(th_path_exists(ROOT "/class/000000.png"));
 }

@@ -1,12 +1,12 @@
-/* Drawing pictures of a class. */
-#include "personalize/class_images.h"
+/* Drawing a set of pictures. */
+#include "train/drawn.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "personalize/personalize_parts.h"
+#include "diffusion/generate.h"
 
 #define KEY_FILE ".drawn-by" /* beside the pictures */
 
@@ -16,7 +16,7 @@ static th_status path_of(const char *dir, int64_t i, char path[TH_PATH_MAX]) {
     return th_path_join(path, dir, name);
 }
 
-void th_class_images_key(const th_class_images_params *p, const char *model, char out[TH_HASH_TEXT]) {
+void th_drawn_key(const th_drawn_params *p, const char *model, char out[TH_HASH_TEXT]) {
     th_hash h;
     char text[160];
     int n = snprintf(text, sizeof text, "%lld %lld %.9g %llu %s", (long long)p->side, (long long)p->steps,
@@ -24,7 +24,7 @@ void th_class_images_key(const th_class_images_params *p, const char *model, cha
     th_hash_init(&h);
     th_hash_add(&h, text, (size_t)n + 1);
     th_hash_add(&h, model, strlen(model) + 1);
-    th_hash_add(&h, p->prompt, strlen(p->prompt));
+    for (int64_t i = 0; i < p->prompt_count; i++) th_hash_add(&h, p->prompts[i], strlen(p->prompts[i]) + (i > 0));
     th_hash_text(&h, out);
 }
 
@@ -37,7 +37,7 @@ static bool has_key(const char *path, const char *key) {
 }
 
 /* Files appear whole or not at all, so those that are there are done. */
-th_status th_class_images_begin(const th_class_images_params *p, const char *key, const char *dir, int64_t *count) {
+th_status th_drawn_begin(const th_drawn_params *p, const char *key, const char *dir, int64_t *count) {
     char path[TH_PATH_MAX];
     *count = 0;
     TH_TRY(th_path_join(path, dir, KEY_FILE));
@@ -53,7 +53,7 @@ th_status th_class_images_begin(const th_class_images_params *p, const char *key
     return TH_OK;
 }
 
-static th_status new_generator(th_sd *sd, const th_class_images_params *p, th_generator **out) {
+static th_status new_generator(th_sd *sd, const th_drawn_params *p, th_generator **out) {
     th_generate_params g;
     th_generate_params_init(&g);
     g.steps = p->steps;
@@ -63,9 +63,9 @@ static th_status new_generator(th_sd *sd, const th_class_images_params *p, th_ge
     g.threads = p->threads;
     g.compute = p->compute;
     g.memory = p->memory;
-    th_personal_freeze(th_unet_params(sd->unet));
-    th_personal_freeze(th_vae_params(sd->vae));
-    th_personal_freeze(th_text_encoder_params(sd->text));
+    th_params_set_trainable(th_unet_params(sd->unet), false);
+    th_params_set_trainable(th_vae_params(sd->vae), false);
+    th_params_set_trainable(th_text_encoder_params(sd->text), false);
     return th_generator_new(sd, &g, out);
 }
 
@@ -81,7 +81,7 @@ static th_status keep(void *user, const th_generated *picture) {
     return th_image_write(path, picture->image, 100);
 }
 
-static th_status list_missing(const th_class_images_params *p, const char *dir, drawing *d, th_generate_request *r,
+static th_status list_missing(const th_drawn_params *p, const char *dir, drawing *d, th_generate_request *r,
                               int64_t *n) {
     char path[TH_PATH_MAX];
     *n = 0;
@@ -89,12 +89,12 @@ static th_status list_missing(const th_class_images_params *p, const char *dir, 
         TH_TRY(path_of(dir, i, path));
         if (th_path_exists(path)) continue;
         d->numbers[*n] = i;
-        r[(*n)++] = (th_generate_request){.prompt = p->prompt, .seed = p->seed + (uint64_t)i};
+        r[(*n)++] = (th_generate_request){.prompt = p->prompts[i % p->prompt_count], .seed = p->seed + (uint64_t)i};
     }
     return TH_OK;
 }
 
-th_status th_class_images_make(th_sd *sd, const th_class_images_params *p, const char *dir, const th_watch *w) {
+th_status th_drawn_make(th_sd *sd, const th_drawn_params *p, const char *dir, const th_watch *w) {
     drawing d = {.dir = dir};
     th_generator *g = NULL;
     int64_t n = 0;
@@ -108,14 +108,14 @@ th_status th_class_images_make(th_sd *sd, const th_class_images_params *p, const
     th_generator_free(g);
     th_free(requests);
     th_free(d.numbers);
-    return th_fail_in(s, "pictures of the class");
+    return s;
 }
 
-th_status th_class_images_seconds(th_sd *sd, const th_class_images_params *p, const th_ceilings *c, double *seconds) {
+th_status th_drawn_seconds(th_sd *sd, const th_drawn_params *p, const th_ceilings *c, double *seconds) {
     th_generator *g;
     th_generate_cost cost;
     TH_TRY(new_generator(sd, p, &g));
-    th_status s = th_generator_get_cost(g, p->count, 2, &cost);
+    th_status s = th_generator_get_cost(g, p->count, p->prompt_count + 1, &cost);
     th_generator_free(g);
     if (s == TH_OK) *seconds = th_generate_seconds(&cost, c, c->threads);
     return s;

@@ -1,5 +1,5 @@
 /* Pictures cut, encoded, kept. */
-#include "personalize/moments.h"
+#include "train/moments.h"
 
 #include <string.h>
 

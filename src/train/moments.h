@@ -1,7 +1,7 @@
 /* A few pictures as the autoencoder sees them: cut to the model's size in one or several ways, encoded once, kept in a
  * file, so that training needs neither the pictures nor the autoencoder. */
-#ifndef TH_PERSONALIZE_MOMENTS_H
-#define TH_PERSONALIZE_MOMENTS_H
+#ifndef TH_TRAIN_MOMENTS_H
+#define TH_TRAIN_MOMENTS_H
 
 #include "base/hash.h"
 #include "data/dataset.h"
