@@ -29,27 +29,40 @@ static th_tensor *states_of(th_graph *g, const th_sd *sd, const th_denoise_shape
     return th_text_encoder_apply(g, sd->text, th_input(g, "ids", TH_DESC(TH_I32, s->batch, s->tokens)));
 }
 
-th_denoise_loss th_denoise_record(th_graph *g, const th_sd *sd, const th_denoise_shape *s) {
+th_denoise_question th_denoise_ask(th_graph *g, const th_sd *sd, const th_denoise_shape *s, th_tensor *latents) {
     const th_unet_config *c = th_unet_get_config(sd->unet);
-    int64_t n = s->batch, values = s->height * s->width * c->in_channels;
+    int64_t n = s->batch;
     th_desc d = TH_DESC(TH_F32, n, s->height, s->width, c->in_channels);
-    th_tensor *z = th_input(g, "latents", d), *noise = th_input(g, "noise", d);
+    th_tensor *z = latents ? latents : th_input(g, "latents", d), *noise = th_input(g, "noise", d);
     th_tensor *signal = by_sample(g, "signal", n), *sigma = by_sample(g, "sigma", n);
-    th_tensor *times = th_input(g, "times", TH_DESC(TH_F32, n, c->channels[0]));
-    th_tensor *weight = th_input(g, "weight", TH_DESC(TH_F32, n)), *states = states_of(g, sd, s);
-    th_denoise_loss l = {.target = noise};
+    th_denoise_question q = {.target = noise};
+    q.times = th_input(g, "times", TH_DESC(TH_F32, n, c->channels[0]));
+    q.weight = th_input(g, "weight", TH_DESC(TH_F32, n));
+    q.states = states_of(g, sd, s);
     th_graph_precise(g, true);
-    th_tensor *noisy = th_add(g, th_mul(g, signal, z), th_mul(g, sigma, noise));
-    if (sd->scheduler.prediction == TH_PREDICT_V) l.target = th_sub(g, th_mul(g, signal, noise), th_mul(g, sigma, z));
-    if (sd->scheduler.prediction == TH_PREDICT_SAMPLE) l.target = z;
+    q.noisy = th_add(g, th_mul(g, signal, z), th_mul(g, sigma, noise));
+    if (sd->scheduler.prediction == TH_PREDICT_V) q.target = th_sub(g, th_mul(g, signal, noise), th_mul(g, sigma, z));
+    if (sd->scheduler.prediction == TH_PREDICT_SAMPLE) q.target = z;
     th_graph_precise(g, false);
-    l.prediction = th_unet_apply(g, sd->unet, noisy, times, states);
+    return q;
+}
+
+th_denoise_loss th_denoise_compare(th_graph *g, th_tensor *prediction, th_tensor *target, th_tensor *weight) {
+    const int64_t *dim = th_tensor_desc(target)->dim;
+    int64_t n = dim[0], values = dim[1] * dim[2] * dim[3];
+    th_denoise_loss l = {.prediction = prediction, .target = target};
     th_graph_precise(g, true);
-    th_tensor *squares = th_sum(g, th_square(g, th_sub(g, l.prediction, l.target)), 1u << 1 | 1u << 2 | 1u << 3);
+    th_tensor *squares = th_sum(g, th_square(g, th_sub(g, prediction, target)), 1u << 1 | 1u << 2 | 1u << 3);
     l.each = th_scale(g, th_reshape(g, squares, TH_DESC(TH_F32, n)), 1.0f / (float)values);
     l.loss = th_mean_all(g, th_mul(g, weight, l.each));
     th_graph_precise(g, false);
     return l;
+}
+
+th_denoise_loss th_denoise_record(th_graph *g, const th_sd *sd, const th_denoise_shape *s) {
+    th_denoise_question q = th_denoise_ask(g, sd, s, NULL);
+    th_tensor *prediction = th_unet_apply(g, sd->unet, q.noisy, q.times, q.states);
+    return th_denoise_compare(g, prediction, q.target, q.weight);
 }
 
 /* --- times, noise and weights --- */

@@ -23,6 +23,17 @@ typedef struct {
 } th_denoise_loss;
 th_denoise_loss th_denoise_record(th_graph *g, const th_sd *sd, const th_denoise_shape *shape);
 
+/* The same in two parts, for losses of other latents or other targets. */
+typedef struct {
+    th_tensor *noisy, *target; /* [n, h, w, c] */
+    th_tensor *times;          /* [n, channels[0]] */
+    th_tensor *states;         /* [n, tokens, width] */
+    th_tensor *weight;         /* [n] */
+} th_denoise_question;
+/* latents: [n, h, w, c]; NULL: the input of that name. */
+th_denoise_question th_denoise_ask(th_graph *g, const th_sd *sd, const th_denoise_shape *shape, th_tensor *latents);
+th_denoise_loss th_denoise_compare(th_graph *g, th_tensor *prediction, th_tensor *target, th_tensor *weight);
+
 /* ᾱ and the weight of each step; made once. */
 typedef struct th_denoiser th_denoiser;
 typedef struct {

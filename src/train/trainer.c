@@ -90,6 +90,7 @@ static th_status save(loop *l) {
     if (!l->p.run || l->saved == l->step) return TH_OK;
     char path[TH_PATH_MAX];
     th_training_state s = state_of(l);
+    if (l->task->save) TH_TRY(l->task->save(l->task->user, l->step));
     TH_TRY(th_run_folder_checkpoint(l->p.run, l->step, path));
     TH_TRY(th_checkpoint_save(path, &s));
     l->saved = l->step;
@@ -113,6 +114,7 @@ static th_status load(loop *l, const char *path, int64_t step) {
     if (s.step > l->p.steps)
         return th_fail(TH_E_INPUT, "%s: is of step %lld, the run has %lld", path, (long long)s.step,
                        (long long)l->p.steps);
+    if (l->task->load) TH_TRY(l->task->load(l->task->user, step));
     l->step = l->saved = step;
     l->earlier = th_run_folder_number(l->p.run, TH_RUN_SECONDS);
     return TH_OK;
@@ -229,6 +231,7 @@ static th_status one_step(loop *l) {
         add_losses(l, &sum);
         if (l->sum) accumulate(l, part);
     }
+    if (l->task->add_gradients) TH_TRY(l->task->add_gradients(l->task->user, l->step));
     if (!isfinite(sum.loss))
         return th_fail(TH_E_INPUT, "step %lld: the loss is not finite; lower --lr", (long long)l->step);
     TH_TRY(

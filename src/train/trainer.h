@@ -16,7 +16,14 @@ typedef struct {
     const char *const *logged;        /* more scalar outputs of the plan, NULL at the end; may be NULL */
     /* Fills the inputs for a micro-step: step · accumulate + part. */
     th_status (*feed)(void *user, int64_t micro_step, th_plan *plan);
+    /* Adds to the parameters' gradients what the plan does not know, once they are all there; may be NULL. The values
+     * may be changed meanwhile, and must be as they were afterwards. */
+    th_status (*add_gradients)(void *user, int64_t step);
     void (*after_step)(void *user); /* such as keeping a parameter in its range; may be NULL */
+    /* What a task keeps beside the parameters: written before the checkpoint of a step, read when a run goes on from
+     * it. May be NULL. */
+    th_status (*save)(void *user, int64_t step);
+    th_status (*load)(void *user, int64_t step);
     /* Every eval_every steps, with the averaged parameters in place if there are such; fills up to max metrics. May be
      * NULL. */
     th_status (*evaluate)(void *user, int64_t step, th_metric *metrics, int max, int *count);
