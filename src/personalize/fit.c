@@ -229,13 +229,9 @@ enum { VIEWS_OF_SUBJECT = 1, VIEWS_OF_CLASS = 2 }; /* keep their draws apart fro
 
 static void put_latents(const th_personal *p, th_plan *plan, const th_moments *m, int64_t number, int64_t step,
                         int64_t row, uint64_t use) {
-    int64_t i = number % m->pictures, views = m->first[i + 1] - m->first[i];
-    th_rng r = th_rng_at(p->seed, TH_RNG_AUGMENT, (uint32_t)step, use << 32 | (uint64_t)row);
-    int64_t entry = m->first[i] + (views > 1 ? (int64_t)th_rng_below(&r, (uint32_t)views) : 0);
-    int64_t size = th_moments_size(m) / 2;
-    float *z = (float *)th_plan_input(plan, "latents") + row * size;
-    th_latents_draw(th_vae_get_config(p->sd->vae), m->moments + entry * 2 * size, m->height * m->width, &p->seed,
-                    (uint32_t)step, (uint64_t)(row * size), z);
+    float *z = (float *)th_plan_input(plan, "latents") + row * th_moments_size(m) / 2;
+    th_moments_draw(m, th_vae_get_config(p->sd->vae), number % m->pictures, p->seed, (uint32_t)step, (uint64_t)row, use,
+                    z);
 }
 
 static void put_prompt(const th_personal *p, th_plan *plan, int64_t prompt, int64_t row) {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "diffusion/text_states.h"
 #include "personalize/personalize_parts.h"
 
 /* Sentences that say of a picture no more than that it shows the word. */
@@ -104,42 +105,12 @@ th_status th_personal_find_prompts(th_personal *p) {
 
 /* ---- what they mean */
 
-static th_status plan_states(const th_personal *p, th_plan **out) {
-    th_graph *g = th_graph_new();
-    if (!g) return th_fail_memory();
-    th_tensor *ids = th_input(g, "ids", TH_DESC(TH_I32, 1, p->shape.tokens));
-    th_output(g, "states", th_text_encoder_apply(g, p->sd->text, ids));
-    th_plan_params params;
-    th_plan_params_init(&params);
-    params.threads = p->p.threads;
-    th_status s = th_plan_new(g, &params, out);
-    th_graph_free(g);
-    return s;
-}
-
-static int64_t states_size(const th_personal *p) {
-    return p->shape.tokens * th_text_encoder_get_config(p->sd->text)->tower.width;
-}
-
-static th_status run_states(th_personal *p, th_plan *plan) {
-    int64_t size = states_size(p), tokens = p->shape.tokens;
-    TH_TRY(th_plan_allocate(plan));
-    for (int64_t i = 0; i < p->prompt_count; i++) {
-        memcpy(th_plan_input(plan, "ids"), p->ids + i * tokens, (size_t)tokens * sizeof *p->ids);
-        TH_TRY(th_plan_run(plan, 0, 0));
-        memcpy(p->states + i * size, th_plan_output(plan, "states"), (size_t)size * sizeof *p->states);
-    }
-    return TH_OK;
-}
-
 /* In f32 whatever the training computes in: they are made once. */
 th_status th_personal_read_prompts(th_personal *p) {
-    th_plan *plan = NULL;
     if (p->text_trained || p->states) return TH_OK;
-    if (!(p->states = th_alloc((size_t)(p->prompt_count * states_size(p)), sizeof *p->states))) return th_fail_memory();
-    th_status s = plan_states(p, &plan);
-    if (s == TH_OK) s = run_states(p, plan);
-    th_plan_free(plan);
+    size_t size = (size_t)(p->prompt_count * th_text_states_size(p->sd));
+    if (!(p->states = th_alloc(size, sizeof *p->states))) return th_fail_memory();
+    th_status s = th_text_states(p->sd, p->ids, p->prompt_count, p->p.threads, p->states);
     if (s != TH_OK) th_free(p->states), p->states = NULL;
     return s;
 }

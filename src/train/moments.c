@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "data/augment.h"
+#include "diffusion/denoise.h"
 #include "diffusion/encoder.h"
 #include "format/safetensors.h"
 
@@ -167,6 +168,14 @@ th_status th_moments_make(th_dataset *d, int64_t limit, const th_vae *vae, const
     if (s != TH_OK) return th_moments_free(&m), s;
     *out = m;
     return TH_OK;
+}
+
+void th_moments_draw(const th_moments *m, const th_vae_config *c, int64_t picture, uint64_t seed, uint32_t step,
+                     uint64_t row, uint64_t use, float *z) {
+    int64_t views = m->first[picture + 1] - m->first[picture], size = th_moments_size(m) / 2;
+    th_rng r = th_rng_at(seed, TH_RNG_AUGMENT, step, use << 32 | row);
+    int64_t entry = m->first[picture] + (views > 1 ? (int64_t)th_rng_below(&r, (uint32_t)views) : 0);
+    th_latents_draw(c, m->moments + entry * 2 * size, m->height * m->width, &seed, step, row * (uint64_t)size, z);
 }
 
 /* ---- files */

@@ -41,6 +41,11 @@ void th_moments_free(th_moments *m); /* a zeroed one is allowed */
 /* Floats of one entry. */
 static inline int64_t th_moments_size(const th_moments *m) { return m->height * m->width * m->channels; }
 
+/* Latents of a picture [height, width, channels / 2], scaled, from one of its views: a function of (seed, step, row)
+ * and, for the view, of `use`, which keeps draws of different sets apart. */
+void th_moments_draw(const th_moments *m, const th_vae_config *c, int64_t picture, uint64_t seed, uint32_t step,
+                     uint64_t row, uint64_t use, float *z);
+
 /* key: what names pictures, views and autoencoder. */
 th_status th_moments_save(const th_moments *m, const char *key, const char *path);
 /* A file of another shape, or with another key than this (NULL: any), is TH_E_INPUT. */
