@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "cli/fit_job.h"
 #include "train/drawn.h"
+#include "train/tune_options.h"
 
 static const th_option model_options[] = {
     TH_OPT_PATH("model", NULL, "Stable Diffusion folder that learns", .argument = "DIR", .required = true),
@@ -395,11 +396,13 @@ static const th_option_group with_class[] = {{"Model", model_options},
                                              {"Subject", th_personal_subject_options},
                                              {"Class", th_personal_class_options},
                                              {"Training", th_personal_train_options},
+                                             {"Training", th_tune_options},
                                              {"Run", th_run_options},
                                              {NULL, NULL}},
                              without_class[] = {{"Model", model_options},
                                                 {"Subject", th_personal_subject_options},
                                                 {"Training", th_personal_train_options},
+                                                {"Training", th_tune_options},
                                                 {"Run", th_run_options},
                                                 {NULL, NULL}};
 
