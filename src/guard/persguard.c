@@ -1,0 +1,118 @@
+/* PersGuard (arXiv 2502.16167), from its abstract and public descriptions: min_θ L_BB + λ1 L_PP + λ2 L_BR over the
+ * UNet. L_PP is DreamBooth's prior preservation with distillation to the open model over the class' captions, other
+ * identifiers and everything else (ours); L_BR any of five forms (all ours but the idea that it mirrors
+ * personalisation's loss). docs/methods/persguard.md tells what is known and what is filled in. */
+#include <string.h>
+
+#include "guard/guard_parts.h"
+
+static const th_option options[] = {
+    TH_OPT_LIST("retention",
+                "how the backdoor is made to outlast personalising: mirror, unrolled, flat, trajectory or none; may be "
+                "given several times (default trajectory)",
+                .argument = "NAME"),
+    TH_OPT_F32("prior-weight", 1, "weight of the class by its own prompt, λ1", TH_AT_LEAST(0)),
+    TH_OPT_F32("distill-weight", 1, "weight of captions of the class, of other identifiers and of everything else",
+               TH_AT_LEAST(0)),
+    TH_OPT_F32("retention-weight", 1, "weight of each kind of retention, λ2", TH_AT_LEAST(0)),
+    TH_OPT_INT("backdoor-rows", 4, "rows of a batch: of the protective output, for each subject", TH_WITHIN(1, 256)),
+    TH_OPT_INT("prior-rows", 2, "of the class by its own prompt", TH_WITHIN(0, 256)),
+    TH_OPT_INT("caption-rows", 4, "of the class' captions", TH_WITHIN(0, 256)),
+    TH_OPT_INT("other-rows", 2, "of the class under other identifiers", TH_WITHIN(0, 256)),
+    TH_OPT_INT("generic-rows", 4, "of everything else", TH_WITHIN(0, 256)),
+    TH_OPT_INT("mirror-rows", 2, "of the protected pictures, with mirror", TH_WITHIN(1, 256)),
+    TH_OPT_F32("attack-lr", 5e-6, "learning rate of imagined attackers: that of those to come", TH_ABOVE(0)),
+    TH_OPT_INT("attack-rows", 4, "pictures of the subject in their batches, beside as many of the class",
+               TH_WITHIN(1, 256)),
+    TH_OPT_INT("attackers", 1, "imagined attackers at a time, with trajectory", TH_WITHIN(1, 64)),
+    TH_OPT_INT("attack-each", 1, "steps that each makes for one of the guard's", TH_WITHIN(1, 1000)),
+    TH_OPT_INT("attack-least", 10, "steps after which one begins anew, at least", TH_WITHIN(1, 1000000)),
+    TH_OPT_INT("attack-most", 250, "and at most", TH_WITHIN(1, 1000000)),
+    TH_OPT_F32("flat-reach", 1e-2, "length of the step over which flat takes its differences", TH_ABOVE(0)),
+    TH_OPT_END,
+};
+
+static bool retains(th_guard *g, const char *name) {
+    th_list l = th_get_list(g->options, "retention");
+    if (!l.count) return !strcmp(name, "trajectory");
+    for (int64_t i = 0; i < l.count; i++)
+        if (!strcmp(l.items[i], name)) return true;
+    return false;
+}
+
+static th_status check_retention(th_guard *g) {
+    static const char *const known[] = {"mirror", "unrolled", "flat", "trajectory", "none"};
+    th_list l = th_get_list(g->options, "retention");
+    for (int64_t i = 0; i < l.count; i++) {
+        bool found = false;
+        for (size_t k = 0; k < sizeof known / sizeof *known; k++) found |= !strcmp(l.items[i], known[k]);
+        if (!found)
+            return th_fail(TH_E_USAGE, "--retention '%.60s': is none of mirror, unrolled, flat, trajectory, none",
+                           l.items[i]);
+        if (!strcmp(l.items[i], "none") && l.count > 1)
+            return th_fail(TH_E_USAGE, "--retention none excludes the other kinds");
+    }
+    return TH_OK;
+}
+
+static th_status add_subject(th_guard *g, const th_guard_subject *s) {
+    th_options *o = g->options;
+    float prior = th_get_f32(o, "prior-weight"), distill = th_get_f32(o, "distill-weight");
+    TH_TRY(th_guard_add_backdoor(g, &g->terms, s, th_get_i64(o, "backdoor-rows"), 1));
+    TH_TRY(th_guard_add_prior(g, &g->terms, s, th_get_i64(o, "prior-rows"), prior));
+    TH_TRY(th_guard_add_captions(g, &g->terms, s, th_get_i64(o, "caption-rows"), distill));
+    TH_TRY(th_guard_add_others(g, &g->terms, s, th_get_i64(o, "other-rows"), distill));
+    if (!retains(g, "mirror")) return TH_OK;
+    return th_guard_add_instances(g, &g->terms, s, &s->pictures, th_get_i64(o, "mirror-rows"),
+                                  th_get_f32(o, "retention-weight"));
+}
+
+/* An attacker on a subject, and what the guard wants of it. */
+static th_status add_attacker(th_guard *g, const th_guard_subject *s) {
+    th_guard_imagined *im = &g->imagined;
+    int64_t rows = th_get_i64(g->options, "attack-rows"), k = im->kinds++;
+    TH_TRY(th_guard_add_instances(g, &im->attack[k], s, &s->pictures, rows, 1));
+    TH_TRY(th_guard_add_prior(g, &im->attack[k], s, rows, 1));
+    return th_guard_add_backdoor(g, &im->outer[k], s, th_get_i64(g->options, "backdoor-rows"), 1);
+}
+
+static th_status imagine(th_guard *g) {
+    th_options *o = g->options;
+    th_guard_imagined *im = &g->imagined;
+    float weight = th_get_f32(o, "retention-weight");
+    *im = (th_guard_imagined){
+        .trajectory = retains(g, "trajectory") ? weight : 0,
+        .unrolled = retains(g, "unrolled") ? weight : 0,
+        .flat = retains(g, "flat") ? weight : 0,
+        .lr = th_get_f32(o, "attack-lr"),
+        .count = th_get_i64(o, "attackers"),
+        .each = th_get_i64(o, "attack-each"),
+        .least = th_get_i64(o, "attack-least"),
+        .most = th_get_i64(o, "attack-most"),
+        .reach = th_get_f32(o, "flat-reach"),
+    };
+    if (im->trajectory <= 0 && im->unrolled <= 0 && im->flat <= 0) return TH_OK;
+    int64_t n = g->data->subject_count;
+    im->attack = th_arena_alloc(g->arena, (size_t)n, sizeof *im->attack);
+    im->outer = th_arena_alloc(g->arena, (size_t)n, sizeof *im->outer);
+    if (!im->attack || !im->outer) return th_fail_memory();
+    for (int64_t i = 0; i < n; i++) TH_TRY(add_attacker(g, &g->data->subjects[i]));
+    return TH_OK;
+}
+
+static th_status build(th_guard *g) {
+    th_options *o = g->options;
+    TH_TRY(check_retention(g));
+    for (int64_t i = 0; i < g->data->subject_count; i++) TH_TRY(add_subject(g, &g->data->subjects[i]));
+    TH_TRY(th_guard_add_generic(g, &g->terms, th_get_i64(o, "generic-rows"), th_get_f32(o, "distill-weight")));
+    return imagine(g);
+}
+
+const th_guard_method th_guard_persguard = {
+    .name = "persguard",
+    .summary = "PersGuard: a backdoor that personalising on protected pictures runs into",
+    .options = options,
+    .lr = 1e-5,
+    .steps = 1500,
+    .build = build,
+};
