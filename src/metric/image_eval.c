@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "metric/attribute_judge.h"
 #include "metric/distance.h"
-#include "metric/probe.h"
 #include "metric/similarity.h"
 
 void th_image_eval_params_init(th_image_eval_params *p) {
@@ -169,44 +169,17 @@ static th_status measure_texts(work *w) {
 
 /* --- attributes --- */
 
-/* How an attribute is looked for: by what its values are called, [values, d], or by a probe. */
-typedef struct {
-    const th_attribute *attribute;
-    const float *classes; /* NULL: the probe */
-    const th_probe *probe;
-} question;
-
-static th_status ask(const work *w, const question *q, const float *rows, const int32_t *labels, int64_t n,
-                     bool *found) {
-    if (q->classes) {
-        th_zeroshot_hits(&(th_zeroshot){rows, labels, n, q->classes, q->attribute->values.count, w->d}, found);
-        return TH_OK;
-    }
-    int32_t *answers = th_alloc((size_t)n, sizeof *answers);
-    if (!answers) return th_fail_memory();
-    th_probe_classify(q->probe, rows, n, answers);
-    for (int64_t i = 0; i < n; i++) found[i] = answers[i] == labels[i];
-    th_free(answers);
-    return TH_OK;
-}
-
-static void set_labels(const th_attribute *x, const th_picture_set *s, int column, int64_t n, int32_t *labels) {
-    for (int64_t i = 0; i < n; i++) labels[i] = th_attribute_value(x, s->columns, column, i);
-}
-
 /* Of one set: its hits and trials; wanted and shown count on. */
-static th_status look_for(const work *w, const question *q, const th_picture_set *s, const float *rows, int32_t *wanted,
-                          int32_t *shown, int64_t *hits, int64_t *trials) {
+static th_status look_for(const th_attribute_judge *j, const th_attribute *x, const th_picture_set *s,
+                          const float *rows, int32_t *wanted, int32_t *shown, int64_t *hits, int64_t *trials) {
     int64_t n = th_dataset_images(s->set);
-    int column = th_columns_find(s->columns, q->attribute->column);
     *hits = *trials = 0;
-    if (column < 0) return TH_OK;
     int32_t *labels = th_alloc((size_t)n, sizeof *labels);
     bool *found = th_alloc((size_t)n, sizeof *found);
     th_status status = labels && found ? TH_OK : th_fail_memory();
     if (status == TH_OK) {
-        set_labels(q->attribute, s, column, n, labels);
-        status = ask(w, q, rows, labels, n, found);
+        th_attribute_labels(x, s, labels);
+        status = th_attribute_judge_find(j, rows, labels, n, found);
     }
     for (int64_t i = 0; i < n && status == TH_OK; i++) {
         if (labels[i] < 0) continue;
@@ -225,48 +198,28 @@ static void set_shares(th_attribute_result *r, int64_t hits, int64_t trials, int
     r->n = trials, r->real_n = real_trials;
 }
 
-/* Embeddings of what the values are called, [values, d], into classes. */
-static th_status embed_values(work *w, const th_attribute *x, float *classes) {
-    int64_t count = x->values.count * x->templates.count;
-    th_arena *arena = th_arena_new();
-    const char **texts = arena ? th_arena_alloc(arena, (size_t)count, sizeof *texts) : NULL;
-    float *rows = th_alloc((size_t)(count * w->d), sizeof *rows);
-    th_status s = texts && rows ? TH_OK : th_fail_memory();
-    if (s == TH_OK) s = th_attribute_texts(arena, x, texts);
-    if (s == TH_OK) s = th_feature_net_texts(w->net, texts, count, rows);
-    if (s == TH_OK) th_class_embeddings(rows, x->values.count, x->templates.count, w->d, classes);
-    th_arena_free(arena);
-    th_free(rows);
-    return s;
-}
-
-static th_status learn_values(const work *w, const th_attribute *x, th_probe **out) {
+static th_status learn_values(const work *w, const th_attribute *x, th_attribute_judge **out) {
     const th_picture_set *s = &w->p->lessons;
-    th_probe_params p;
     int column;
     TH_TRY(th_columns_need(s->columns, x->column, &column));
     int32_t *labels = th_alloc((size_t)w->lesson_count, sizeof *labels);
     if (!labels) return th_fail_memory();
-    set_labels(x, s, column, w->lesson_count, labels);
-    th_probe_params_init(&p);
-    p.threads = w->p->net.threads;
-    th_status status = th_probe_fit(w->lessons, labels, w->lesson_count, w->d, x->values.count, &p, w->watch, out);
+    th_attribute_labels(x, s, labels);
+    th_status status =
+        th_attribute_judge_learn(x, w->lessons, labels, w->lesson_count, w->d, w->p->net.threads, w->watch, out);
     th_free(labels);
-    return th_fail_in(status, "%s: attribute '%s'", s->name, x->name);
+    return th_fail_in(status, "%s", s->name);
 }
 
 static th_status measure_attribute(work *w, const th_attribute *x, th_attribute_result *r) {
     int64_t hits = 0, trials = 0, real_hits = 0, real_trials = 0;
-    th_probe *probe = NULL;
-    float *classes = w->lessons ? NULL : th_alloc((size_t)(x->values.count * w->d), sizeof *classes);
-    th_status s = w->lessons ? learn_values(w, x, &probe) : classes ? embed_values(w, x, classes) : th_fail_memory();
-    question q = {x, classes, probe};
-    if (s == TH_OK) s = look_for(w, &q, &w->p->images, w->images, w->wanted, w->shown, &hits, &trials);
+    th_attribute_judge *j = NULL;
+    th_status s = w->lessons ? learn_values(w, x, &j) : th_attribute_judge_read(x, w->net, &j);
+    if (s == TH_OK) s = look_for(j, x, &w->p->images, w->images, w->wanted, w->shown, &hits, &trials);
     if (s == TH_OK && w->reals)
-        s = look_for(w, &q, &w->p->real, w->reals, w->real_wanted, w->real_shown, &real_hits, &real_trials);
+        s = look_for(j, x, &w->p->real, w->reals, w->real_wanted, w->real_shown, &real_hits, &real_trials);
     if (s == TH_OK) set_shares(r, hits, trials, real_hits, real_trials);
-    th_probe_free(probe);
-    th_free(classes);
+    th_attribute_judge_free(j);
     return s;
 }
 
