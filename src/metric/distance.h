@@ -25,5 +25,10 @@ th_status th_frechet_estimate(const float *a, int64_t n, const float *b, int64_t
 #define TH_KERNEL_ROWS_MOST 5000
 th_status th_kernel_estimate(const float *a, int64_t n, const float *b, int64_t m, int64_t d, uint64_t seed,
                              th_estimate *out);
+/* The same where row i of a and row i of b, both [n, d], belong together, as pictures that two models drew from one
+ * noise: kernels within a pair are left out, and a pair stays in one group (Gretton et al. 2012, eq. 4). Equal sets are
+ * at 0, and what pairs share does not widen the interval. */
+th_status th_kernel_paired_estimate(const float *a, const float *b, int64_t n, int64_t d, uint64_t seed,
+                                    th_estimate *out);
 
 #endif

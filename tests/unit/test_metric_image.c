@@ -139,6 +139,27 @@ static void kernel_distance_is_that_of_numpy(void **state) {
     th_free(b);
 }
 
+/* 0 and 1 against 2 and 0, with (x y + 1)³: 1 + 1 − (k(0, 0) + k(1, 2)) = 2 − 28. */
+static void kernel_distance_of_pairs_leaves_out_what_belongs_together(void **state) {
+    (void)state;
+    const float left[] = {0, 1}, right[] = {2, 0};
+    int64_t n, m, d;
+    float *a = rows_of("a", &n, &d), *b = rows_of("b", &m, &d);
+    th_estimate e, apart;
+    assert_ok(th_kernel_paired_estimate(left, right, 2, 1, 0, &e));
+    assert_near(e.value, -26, 1e-12);
+    assert_true(isnan(e.low));
+    assert_ok(th_kernel_paired_estimate(a, a, n, d, 0, &e));
+    assert_true(e.value == 0 && e.low == 0 && e.high == 0);
+    m = n < m ? n : m;
+    for (int64_t i = 0; i < m * d; i++) b[i] = a[i] + 0.01f; /* nearly the same pictures */
+    assert_ok(th_kernel_paired_estimate(a, b, m, d, 0, &e));
+    assert_ok(th_kernel_estimate(a, m, b, m, d, 0, &apart));
+    assert_true(e.high - e.low < 0.2 * (apart.high - apart.low));
+    th_free(a);
+    th_free(b);
+}
+
 static void cosines_are_those_of_numpy(void **state) {
     (void)state;
     int64_t n, m, d;
@@ -262,6 +283,7 @@ int main(void) {
         cmocka_unit_test(cholesky_ends_at_the_rank),
         cmocka_unit_test(frechet_distance_is_that_of_scipy),
         cmocka_unit_test(kernel_distance_is_that_of_numpy),
+        cmocka_unit_test(kernel_distance_of_pairs_leaves_out_what_belongs_together),
         cmocka_unit_test(cosines_are_those_of_numpy),
         cmocka_unit_test(diversity_is_of_a_prompts_pictures),
         cmocka_unit_test(intervals_hold_the_truth_about_as_often_as_they_say),
