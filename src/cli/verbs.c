@@ -6,6 +6,7 @@
     X(train)       \
     X(generate)    \
     X(personalize) \
+    X(guard)       \
     X(poison)      \
     X(clean)       \
     X(eval)        \

@@ -110,7 +110,7 @@ static th_status build(th_guard *g) {
 
 const th_guard_method th_guard_persguard = {
     .name = "persguard",
-    .summary = "PersGuard: a backdoor that personalising on protected pictures runs into",
+    .summary = "PersGuard: a backdoor that personalising runs into",
     .options = options,
     .lr = 1e-5,
     .steps = 1500,

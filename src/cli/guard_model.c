@@ -1,0 +1,204 @@
+/* theriac guard for models: pictures, training, the guarded folder. */
+#include "cli/guard_model.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/number.h"
+#include "train/tune_options.h"
+
+static const th_option model_options[] = {
+    TH_OPT_PATH("model", NULL, "Stable Diffusion folder to guard", .argument = "DIR", .required = true),
+    TH_OPT_INT("size", 0, "side of the pictures in pixels; 0: the model's own", TH_WITHIN(0, 4096)),
+    TH_OPT_END,
+};
+
+static const char *option(const th_guard_job *j, const char *name) { return th_get_str(j->cli->options, name); }
+
+/* ---- setting up */
+
+static th_status open_models(th_guard_job *j, unsigned parts) {
+    th_sd_load_params p = {.parts = parts}, open = {.parts = parts & TH_SD_UNET};
+    th_guard_free(j->guard);
+    j->guard = NULL;
+    th_sd_free(&j->sd);
+    th_sd_free(&j->open);
+    TH_TRY(th_sd_load(option(j, "model"), &p, &j->sd));
+    return th_sd_load(option(j, "model"), &open, &j->open);
+}
+
+static th_status prepare(th_guard_job *j, unsigned parts) {
+    TH_TRY(open_models(j, parts));
+    if (!j->p.side)
+        j->p.side = th_unet_get_config(j->sd.unet)->sample_size * th_vae_factor(th_vae_get_config(j->sd.vae));
+    TH_TRY(th_guard_new(&j->sd, &j->open, j->method, j->cli->options, &j->p, &j->data, &j->guard));
+    th_guard_get_cost(j->guard, &j->cost);
+    return TH_OK;
+}
+
+static void read_training(th_guard_job *j) {
+    th_options *o = j->cli->options;
+    th_tune_params tune;
+    th_train_params_init(&j->p.train);
+    th_tune_read(o, &j->p.train, &tune);
+    j->p.train.resume = th_get_bool(o, "resume");
+    j->p.threads = tune.threads;
+    j->p.compute = tune.compute;
+    j->p.memory = tune.memory;
+    j->p.side = th_get_i64(o, "size");
+}
+
+/* ---- --plan */
+
+typedef struct {
+    double seconds[3]; /* of training: here, on 16 cores, on 64 */
+    double drawing;
+    int64_t drawn;
+} forecast;
+
+static th_status make_forecast(th_guard_job *j, forecast *f) {
+    th_ceilings c;
+    TH_TRY(th_ceilings_measure(j->p.threads, j->p.compute, &c));
+    const int cores[3] = {c.threads, 16, 64};
+    for (int i = 0; i < 3; i++) f->seconds[i] = (double)j->cost.steps * th_guard_seconds(&j->cost, &c, cores[i]);
+    return th_guard_drawing_seconds(j, &c, &f->drawing, &f->drawn);
+}
+
+static void row(th_table *t, const char *what, const char *value) {
+    th_table_cell(t, "%s", what);
+    th_table_cell(t, "%s", value);
+}
+
+static void print_plan(const th_guard_job *j, const forecast *f) {
+    char text[200], number[3][TH_NUMBER_TEXT];
+    const th_guard_cost *c = &j->cost;
+    th_table *t = th_table_new(NULL);
+    th_table_column(t, TH_LEFT, "Plan");
+    th_table_column(t, TH_LEFT, "");
+    for (int64_t i = 0; i < j->count; i++) {
+        snprintf(text, sizeof text, "%lld of '%s', %s", (long long)th_dataset_images(j->wishes[i].set),
+                 j->wishes[i].class, j->wishes[i].mode);
+        row(t, j->count > 1 ? j->wishes[i].name : "Protected pictures", text);
+    }
+    snprintf(text, sizeof text, "%lld of %lld rows, %lld of them answered by the open model too", (long long)c->steps,
+             (long long)c->rows, (long long)c->open_rows);
+    row(t, "Steps", text);
+    if (c->attacks_a_step > 0) {
+        snprintf(text, sizeof text,
+                 "%.3g steps of theirs for each of the guard's, and %.3g gradients of the guard's there",
+                 c->attacks_a_step, c->outers_a_step);
+        row(t, "Imagined attackers", text);
+    }
+    th_human_bytes(text, (double)c->bytes);
+    row(t, "Memory", text);
+    th_human_count(number[0], c->flops);
+    snprintf(text, sizeof text, "%sFLOP", number[0]);
+    row(t, "Work of a step", text);
+    for (int i = 0; i < 3; i++) th_human_seconds(number[i], f->seconds[i]);
+    snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
+    row(t, "Time", text);
+    th_human_seconds(number[0], f->drawing);
+    snprintf(text, sizeof text, "%lld pictures, at least %s here", (long long)f->drawn, number[0]);
+    row(t, "Drawn first", text);
+    th_cli_table(j->cli, t);
+    th_table_free(t);
+    th_str_puts(&j->cli->out, "--drawn DIR keeps what is drawn for other runs\n");
+}
+
+static th_status plan(th_guard_job *j) {
+    forecast f;
+    TH_TRY(make_forecast(j, &f));
+    if (!j->cli->json) return print_plan(j, &f), TH_OK;
+    th_cli_json(j->cli,
+                json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f}", "steps", (json_int_t)j->cost.steps,
+                          "rows", (json_int_t)j->cost.rows, "open_rows", (json_int_t)j->cost.open_rows, "bytes",
+                          (json_int_t)j->cost.bytes, "flops_a_step", j->cost.flops, "seconds_here", f.seconds[0],
+                          "seconds_16_cores", f.seconds[1], "seconds_64_cores", f.seconds[2], "drawn",
+                          (json_int_t)f.drawn, "drawing_seconds_here", f.drawing));
+    return TH_OK;
+}
+
+/* ---- the run */
+
+static th_status find_inputs(th_guard_job *j) {
+    if (!(j->inputs = json_object())) return th_fail_memory();
+    TH_TRY(th_sd_weights_hash(option(j, "model"), j->model_hash));
+    TH_TRY(th_cli_note_model(j->inputs, "model", option(j, "model"), j->model_hash));
+    for (int64_t i = 0; i < j->count; i++) {
+        const th_guard_wish *w = &j->wishes[i];
+        json_t *v = json_pack("{s:s, s:s, s:I}", "set", w->protect, "sha256", w->hash, "pictures",
+                              (json_int_t)th_dataset_images(w->set));
+        if (!v || json_object_set_new(j->inputs, w->name, v))
+            return th_fail(TH_E_INPUT, "%s: a name that is not UTF-8 cannot be noted in run.json", w->name);
+    }
+    static const char *const files[] = {"subjects", "contexts", "captions", "generic"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char hash[TH_HASH_TEXT];
+        if (!option(j, files[i])) continue;
+        TH_TRY(th_hash_file(option(j, files[i]), hash));
+        TH_TRY(th_cli_note_model(j->inputs, files[i], option(j, files[i]), hash));
+    }
+    return TH_OK;
+}
+
+static th_status train(th_guard_job *j) {
+    TH_TRY(th_path_join(j->attackers, th_run_folder_path(j->run), "attackers"));
+    j->p.attackers = j->attackers;
+    TH_TRY(prepare(j, TH_SD_UNET | TH_SD_TEXT));
+    TH_TRY(th_guard_read_texts(j->guard));
+    th_sd_release(&j->sd, TH_SD_TEXT);
+    return th_guard_run(j->guard, j->run, &j->cli->watch, &j->result);
+}
+
+static th_status save(th_guard_job *j, char dir[TH_PATH_MAX]) {
+    TH_TRY(th_path_join(dir, th_run_folder_path(j->run), "model"));
+    TH_TRY(th_sd_save(&j->sd, dir, option(j, "save-dtype"), TH_SD_VAE | TH_SD_TEXT));
+    return th_run_folder_note(j->run, "seconds", json_real(j->result.seconds_in_all));
+}
+
+static th_status guard(th_guard_job *j) {
+    char command[64], dir[TH_PATH_MAX];
+    snprintf(command, sizeof command, "guard %s", j->method->name);
+    TH_TRY(find_inputs(j));
+    TH_TRY(th_cli_fit_open(j->cli, command, j->inputs, &j->run));
+    TH_TRY(th_guard_find_pictures(j));
+    TH_TRY(train(j));
+    TH_TRY(save(j, dir));
+    return th_cli_fit_report(j->cli, &j->result, NULL, 0, 0, dir);
+}
+
+static th_status run_all(th_guard_job *j) {
+    TH_TRY(th_cli_job_check(j->cli));
+    TH_TRY(th_guard_read_wishes(j));
+    read_training(j);
+    TH_TRY(prepare(j, 0));
+    if (j->cost.cut)
+        th_cli_note(j->cli, "%lld texts have more tokens than the model reads, and their ends are cut off",
+                    (long long)j->cost.cut);
+    TH_TRY(th_options_check(j->cli->options));
+    return th_get_bool(j->cli->options, "plan") ? plan(j) : guard(j);
+}
+
+static th_status run(th_cli *cli) {
+    th_guard_job j = {.cli = cli, .method = th_guard_methods[cli->method]};
+    th_status s = th_cli_fit_stopped(run_all(&j), j.run);
+    th_guard_free(j.guard);
+    th_sd_free(&j.sd);
+    th_sd_free(&j.open);
+    th_guard_drop_wishes(&j);
+    th_run_folder_close(j.run);
+    json_decref(j.inputs);
+    return s;
+}
+
+static const th_option_group groups[] = {{"Model", model_options},
+                                         {"Protected", th_guard_subject_options},
+                                         {"Texts", th_guard_text_options},
+                                         {"Drawing", th_guard_drawing_options},
+                                         {"Training", th_tune_options},
+                                         {"Run", th_run_options},
+                                         {NULL, NULL}};
+
+void th_cli_guard_model(const th_guard_method *m, th_cli_method *out) {
+    *out = (th_cli_method){.name = m->name, .summary = m->summary, .options = m->options, .groups = groups, .run = run};
+}

@@ -1,0 +1,61 @@
+/* What the files of `theriac guard` for models share: one run, from its pictures to its folder. */
+#ifndef TH_CLI_GUARD_MODEL_H
+#define TH_CLI_GUARD_MODEL_H
+
+#include "cli/fit_job.h"
+#include "guard/guard.h"
+#include "guard/prompts.h"
+#include "train/drawn.h"
+
+/* One protected subject as people give it. */
+typedef struct {
+    const char *name, *protect, *class, *mode, *target, *pattern, *class_prompt;
+    th_guard_texts identifiers, nouns, instances;
+    th_dataset *set;
+    char hash[TH_HASH_TEXT];                      /* of the set */
+    const char *const *drawn_with, *const *named; /* prompts: of the protective output, of captions filled in */
+} th_guard_wish;
+
+#define TH_GUARD_MOST_SUBJECTS 16
+
+typedef struct {
+    th_cli *cli;
+    const th_guard_method *method;
+    th_arena *arena;
+    th_guard_prompts prompts;
+    th_guard_wish wishes[TH_GUARD_MOST_SUBJECTS];
+    th_guard_subject subjects[TH_GUARD_MOST_SUBJECTS];
+    int64_t count;
+    th_guard_data data;
+    th_guard_params p;
+    th_guard *guard;
+    th_guard_cost cost;
+    th_sd sd, open;
+    char model_hash[TH_HASH_TEXT], attackers[TH_PATH_MAX];
+    json_t *inputs;
+    th_run_folder *run;
+    th_train_result result;
+} th_guard_job;
+
+/* The method's row, for the verb. */
+void th_cli_guard_model(const th_guard_method *m, th_cli_method *out);
+
+/* --- guard_wishes.c --- */
+
+/* --protect and what belongs to it. */
+extern const th_option th_guard_subject_options[], th_guard_text_options[];
+/* Who is protected and how, from options or --subjects; opens the pictures; reads the files of texts. Fills the job's
+ * subjects, as yet without pictures. */
+th_status th_guard_read_wishes(th_guard_job *j);
+void th_guard_drop_wishes(th_guard_job *j);
+
+/* --- guard_pictures.c --- */
+
+extern const th_option th_guard_drawing_options[];
+/* Seconds that drawing everything takes at least, and how many pictures that are; of what is not there yet nothing is
+ * known before. The model may be without values. */
+th_status th_guard_drawing_seconds(th_guard_job *j, const th_ceilings *c, double *seconds, int64_t *pictures);
+/* Draws and encodes what is not there yet. */
+th_status th_guard_find_pictures(th_guard_job *j);
+
+#endif
