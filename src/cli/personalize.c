@@ -14,6 +14,16 @@ static const th_option model_options[] = {
     TH_OPT_END,
 };
 
+static const th_option strength_options[] = {
+    TH_OPT_STRING("save-at", NULL,
+                  "also keep the model after these numbers of steps, such as 0,100,200, as OUT/model-100; wants a "
+                  "constant learning rate, so that each is what a training of so many steps gives",
+                  .argument = "N,N…"),
+    TH_OPT_END,
+};
+
+enum { MOST_STRENGTHS = 64 };
+
 typedef struct {
     th_cli *cli;
     const th_personalizer *method;
@@ -27,7 +37,9 @@ typedef struct {
     th_run_folder *run;
     th_moments subject_moments, class_moments;
     th_train_result result;
-    int64_t draws; /* of the measurements; 0: none */
+    int64_t draws;                     /* of the measurements; 0: none */
+    int64_t strengths[MOST_STRENGTHS]; /* of --save-at */
+    int strength_count;
     double before[2], after[2];
 } work;
 
@@ -58,6 +70,35 @@ static th_status check_class_options(work *w) {
         return th_fail(TH_E_USAGE, "--class-prompt is wanted too: what the pictures of the class show");
     if (images && latents) return th_fail(TH_E_USAGE, "--class-images and --class-latents: one of them is enough");
     return TH_OK;
+}
+
+static th_status read_strengths(work *w) {
+    const char *at = option(w, "save-at"), *end;
+    for (w->strength_count = 0; at; at = *end ? end + 1 : NULL) {
+        char number[24];
+        int64_t steps = -1;
+        end = at + strcspn(at, ",");
+        snprintf(number, sizeof number, "%.*s", (int)(end - at < 24 ? end - at : 23), at);
+        if (w->strength_count == MOST_STRENGTHS)
+            return th_fail(TH_E_USAGE, "--save-at: more than %d numbers", MOST_STRENGTHS);
+        if (end - at >= (int)sizeof number || !th_parse_i64(number, &steps) || steps < 0)
+            return th_fail(TH_E_USAGE, "--save-at: '%.80s' should be numbers of steps with commas, such as 0,100,200",
+                           option(w, "save-at"));
+        w->strengths[w->strength_count++] = steps;
+    }
+    return TH_OK;
+}
+
+/* Once the steps of the training are known. */
+static th_status check_strengths(const work *w) {
+    for (int i = 0; i < w->strength_count; i++)
+        if (w->strengths[i] > w->cost.steps)
+            return th_fail(TH_E_USAGE, "--save-at %lld: the training has %lld steps", (long long)w->strengths[i],
+                           (long long)w->cost.steps);
+    if (!w->strength_count || (w->p.train.schedule.kind == TH_CONSTANT && !w->p.train.schedule.warmup)) return TH_OK;
+    return th_fail(TH_E_USAGE,
+                   "--save-at wants --schedule constant without --warmup: with another the first steps of a "
+                   "long training are not those of a short one");
 }
 
 static th_status open_model(work *w, unsigned parts) {
@@ -282,6 +323,51 @@ static th_status find_pictures(work *w) {
                    class_option(w, "class-latents") ? class_option(w, "class-latents") : "class-latents");
 }
 
+/* ---- what comes out */
+
+static th_status write_card(const work *w, int64_t steps, const char *dir) {
+    th_str card;
+    th_str_init(&card, 1 << 16);
+    th_str_printf(&card, "# A subject, learnt by %s\n\nFrom %lld pictures, `%s`: %s. ", w->method->name,
+                  (long long)w->subject_moments.pictures, w->p.prompt ? w->p.prompt : option(w, "word"),
+                  w->method->summary);
+    th_str_printf(&card, "%lld steps at a learning rate of %g. ", (long long)steps, w->cost.lr);
+    if (has_prior(w))
+        th_str_printf(&card, "%lld pictures of the class, `%s`, with weight %g. ", (long long)w->class_moments.pictures,
+                      w->p.class_prompt, (double)w->p.prior_weight);
+    th_str_printf(&card, "The model it began from: `%s` (SHA-256 of its weights %s).\n\n%s\n\n", option(w, "model"),
+                  w->model_hash, w->method->usage);
+    if (w->draws && steps == w->cost.steps) {
+        th_str_printf(&card,
+                      "Denoising loss on the subject's pictures, at %lld fixed times and noises: %.4f before, "
+                      "%.4f after",
+                      (long long)(w->draws * w->p.batch), w->before[0], w->after[0]);
+        if (has_prior(w)) th_str_printf(&card, "; on the class' pictures %.4f and %.4f", w->before[1], w->after[1]);
+        th_str_puts(&card, ".\n\n");
+    }
+    th_str_printf(&card,
+                  "Made by theriac %s: `theriac personalize %s`, see `run.json` beside this folder for every "
+                  "option.\n",
+                  th_version(), w->method->name);
+    th_status s = th_cli_write_card(dir, &card);
+    th_str_free(&card);
+    return s;
+}
+
+/* For th_personal_params: a model that is to be kept. Its card is written last, so a folder with one is whole. */
+static th_status keep_strength(void *user, int64_t step) {
+    const work *w = user;
+    char name[32], dir[TH_PATH_MAX];
+    for (int i = 0; i < w->strength_count; i++) {
+        if (w->strengths[i] != step) continue;
+        snprintf(name, sizeof name, "model-%lld", (long long)step);
+        TH_TRY(in_run(w, name, dir));
+        TH_TRY(th_personal_write(w->personal, dir, option(w, "save-dtype")));
+        return write_card(w, step, dir);
+    }
+    return TH_OK;
+}
+
 /* ---- the training */
 
 static th_status measure(work *w, double out[2]) {
@@ -301,39 +387,10 @@ static th_status train(work *w) {
     return measure(w, w->after);
 }
 
-static th_status write_card(const work *w, const char *dir) {
-    th_str card;
-    th_str_init(&card, 1 << 16);
-    th_str_printf(&card, "# A subject, learnt by %s\n\nFrom %lld pictures, `%s`: %s. ", w->method->name,
-                  (long long)w->subject_moments.pictures, w->p.prompt ? w->p.prompt : option(w, "word"),
-                  w->method->summary);
-    th_str_printf(&card, "%lld steps at a learning rate of %g. ", (long long)w->cost.steps, w->cost.lr);
-    if (has_prior(w))
-        th_str_printf(&card, "%lld pictures of the class, `%s`, with weight %g. ", (long long)w->class_moments.pictures,
-                      w->p.class_prompt, (double)w->p.prior_weight);
-    th_str_printf(&card, "The model it began from: `%s` (SHA-256 of its weights %s).\n\n%s\n\n", option(w, "model"),
-                  w->model_hash, w->method->usage);
-    if (w->draws) {
-        th_str_printf(&card,
-                      "Denoising loss on the subject's pictures, at %lld fixed times and noises: %.4f before, "
-                      "%.4f after",
-                      (long long)(w->draws * w->p.batch), w->before[0], w->after[0]);
-        if (has_prior(w)) th_str_printf(&card, "; on the class' pictures %.4f and %.4f", w->before[1], w->after[1]);
-        th_str_puts(&card, ".\n\n");
-    }
-    th_str_printf(&card,
-                  "Made by theriac %s: `theriac personalize %s`, see `run.json` beside this folder for every "
-                  "option.\n",
-                  th_version(), w->method->name);
-    th_status s = th_cli_write_card(dir, &card);
-    th_str_free(&card);
-    return s;
-}
-
 static th_status save(work *w, char dir[TH_PATH_MAX]) {
     TH_TRY(in_run(w, "model", dir));
     TH_TRY(th_personal_write(w->personal, dir, option(w, "save-dtype")));
-    TH_TRY(write_card(w, dir));
+    TH_TRY(write_card(w, w->cost.steps, dir));
     TH_TRY(th_run_folder_note(w->run, "seconds", json_real(w->result.seconds_in_all)));
     if (!w->draws) return TH_OK;
     return th_run_folder_note(w->run, "results",
@@ -372,8 +429,12 @@ static th_status run_all(work *w) {
     th_personal_params_init(&w->p);
     TH_TRY(th_personal_read(o, w->method, &w->p));
     w->p.train.resume = th_get_bool(o, "resume");
+    w->p.passed = keep_strength;
+    w->p.user = w;
     w->draws = th_get_i64(o, "eval-draws");
+    TH_TRY(read_strengths(w));
     TH_TRY(prepare(w, 0));
+    TH_TRY(check_strengths(w));
     w->p.side = w->cost.side;
     TH_TRY(note_prompts(w));
     return th_get_bool(o, "plan") ? plan(w) : personalize(w);
@@ -398,12 +459,14 @@ static const th_option_group with_class[] = {{"Model", model_options},
                                              {"Training", th_personal_train_options},
                                              {"Training", th_tune_options},
                                              {"Run", th_run_options},
+                                             {"Run", strength_options},
                                              {NULL, NULL}},
                              without_class[] = {{"Model", model_options},
                                                 {"Subject", th_personal_subject_options},
                                                 {"Training", th_personal_train_options},
                                                 {"Training", th_tune_options},
                                                 {"Run", th_run_options},
+                                                {"Run", strength_options},
                                                 {NULL, NULL}};
 
 static bool method(int64_t i, th_cli_method *out) {

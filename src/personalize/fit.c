@@ -266,9 +266,15 @@ static th_status feed(void *user, int64_t step, th_plan *plan) {
     return th_denoiser_fill(p->denoiser, plan, &p->shape, (uint32_t)step, 0, p->weights);
 }
 
+static th_status passed(void *user, int64_t step) {
+    const th_personal *p = user;
+    return p->p.passed ? p->p.passed(p->p.user, step) : TH_OK;
+}
+
 static th_train_task task_of(th_personal *p) {
     static const char *const logged[] = {"loss_subject", "loss_class", NULL};
-    return (th_train_task){.params = p->trained, .plan = p->plan, .logged = logged, .feed = feed, .user = p};
+    return (th_train_task){
+        .params = p->trained, .plan = p->plan, .logged = logged, .feed = feed, .passed = passed, .user = p};
 }
 
 /* ---- running */

@@ -52,6 +52,9 @@ typedef struct {
     int threads;
     th_dtype compute;
     size_t memory; /* bytes for all of it; 0: no limit */
+    /* As th_train_task has it; may be NULL. */
+    th_status (*passed)(void *user, int64_t step);
+    void *user;
 } th_personal_params;
 void th_personal_params_init(th_personal_params *p); /* as in the scripts: batch 1, weight 1, no min-SNR */
 

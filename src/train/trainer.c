@@ -265,10 +265,13 @@ static th_status stop(loop *l) {
                    l->p.run ? "; --resume goes on from there" : "");
 }
 
+static th_status pass(loop *l) { return l->task->passed ? l->task->passed(l->task->user, l->step) : TH_OK; }
+
 /* A step is saved before it is evaluated, so that not even a crash in the evaluation costs it; one that is missing is
  * made up for when the run is resumed. */
 static th_status one_step_and_more(loop *l) {
     TH_TRY(one_step(l));
+    TH_TRY(pass(l));
     if (due(l->p.checkpoint_every, l->step) || l->step == l->p.steps) TH_TRY(save(l));
     return evaluate_where_due(l);
 }
@@ -276,6 +279,7 @@ static th_status one_step_and_more(loop *l) {
 static th_status go(loop *l) {
     TH_TRY(prepare(l));
     TH_TRY(resume(l));
+    if (l->step == 0) TH_TRY(pass(l));
     th_status s = l->evaluated ? TH_OK : evaluate_where_due(l);
     while (s == TH_OK && l->step < l->p.steps) s = must_stop(l) ? TH_E_INTERRUPTED : one_step_and_more(l);
     if (s == TH_E_INTERRUPTED) return stop(l);

@@ -20,6 +20,9 @@ typedef struct {
      * may be changed meanwhile, and must be as they were afterwards. */
     th_status (*add_gradients)(void *user, int64_t step);
     void (*after_step)(void *user); /* such as keeping a parameter in its range; may be NULL */
+    /* Called with the number of steps made, first 0, before anything is saved of them: what it does for a step has been
+     * done wherever a checkpoint of that step or a later one is there. May be NULL. */
+    th_status (*passed)(void *user, int64_t step);
     /* What a task keeps beside the parameters: written before the checkpoint of a step, read when a run goes on from
      * it. May be NULL. */
     th_status (*save)(void *user, int64_t step);
