@@ -58,7 +58,7 @@ bool th_progress_line(th_progress *p, double now, const char *what, int64_t done
     if (total > 0)
         snprintf(count, sizeof count, "%lld/%lld  %d%%", (long long)done, (long long)total,
                  (int)(100.0 * (double)done / (double)total));
-    else
+    else if (done != TH_PROGRESS_UNCOUNTED)
         snprintf(count, sizeof count, "%lld", (long long)done);
     add_speed(p, done, total, speed, sizeof speed);
     snprintf(out, TH_PROGRESS_MAX, "%s  %s%s%s%.200s", p->what, count, speed, detail ? "  " : "", detail ? detail : "");

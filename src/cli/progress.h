@@ -15,6 +15,7 @@ typedef struct {
 } th_progress;
 
 #define TH_PROGRESS_MAX 512
+#define TH_PROGRESS_UNCOUNTED (-1) /* for `done`: what goes on tells itself how far it is */
 
 void th_progress_open(th_progress *p, bool quiet);
 /* A th_progress_fn whose user is a th_progress. Redraws at most ten times a second. */
