@@ -61,11 +61,11 @@ static th_status set_offset(th_scene_spec *s, const char *value) {
     return read_number("offset", value, 0, COUNT_MAX, &s->offset);
 }
 
-/* "2" or "1-3" */
+/* "2" or "0-3" */
 static th_status set_garments(th_scene_spec *s, const char *value) {
-    bool one = value[0] >= '1' && value[0] <= '3';
+    bool one = value[0] >= '0' && value[0] <= '3';
     bool range = one && value[1] == '-' && value[2] >= value[0] && value[2] <= '3' && !value[3];
-    if (!one || (value[1] && !range)) return fail_value("garments", value, "1 to 3, or a range such as 1-3");
+    if (!one || (value[1] && !range)) return fail_value("garments", value, "0 to 3, or a range such as 1-3");
     s->params.garments_min = value[0] - '0';
     s->params.garments_max = value[range ? 2 : 0] - '0';
     return TH_OK;

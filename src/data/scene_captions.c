@@ -278,6 +278,34 @@ static void say_list(writer *w, const group *groups, int count, bool with_articl
     }
 }
 
+/* "a striped blue wall" */
+static void say_plane(writer *w, const char *kind, const char *colour, bool wall) {
+    say(w, article(*kind ? kind : colour));
+    say(w, kind), say(w, colour), say(w, wall ? "wall" : "background");
+}
+
+/* Of scenes without a garment: "a wooden floor", "a photo of a plain blue wall". */
+static void tell_nothing(writer *w, th_rng *r, const th_scene_info *info) {
+    static const char *const others[TH_BACKGROUND_COUNT] = {
+        [TH_BACKGROUND_WOOD] = "a wooden floor",
+        [TH_BACKGROUND_TILES] = "a tiled floor",
+        [TH_BACKGROUND_GRASS] = "green grass",
+        [TH_BACKGROUND_BRICK] = "a brick wall",
+    };
+    static const char *const media[] = {"a photo of", "a picture of", "an image of"};
+    const char *medium = PICK(r, media);
+    bool wall = th_scene_chance(r, 25), plain = th_scene_chance(r, 40);
+    if (th_scene_chance(r, 30)) say(w, medium);
+    if (others[info->background])
+        say(w, others[info->background]);
+    else
+        say_plane(w,
+                  info->background == TH_BACKGROUND_STRIPED ? "striped"
+                  : plain                                   ? "plain"
+                                                            : "",
+                  colours[info->background_colour], wall);
+}
+
 /* Where the garments are said to be, with the preposition that suits their pose. */
 static void say_background(writer *w, th_rng *r, const th_scene_info *info, th_pose pose) {
     bool aloft = pose == TH_POSE_HANGS || pose == TH_POSE_FLOATS,
@@ -297,8 +325,7 @@ static void say_background(writer *w, th_rng *r, const th_scene_info *info, th_p
     const char *kind = info->background == TH_BACKGROUND_STRIPED ? "striped" : plain ? "plain" : "";
     if (!with_colour && *kind && !w->full) colour = "";
     say(w, wall || aloft ? before : "on");
-    say(w, article(*kind ? kind : colour));
-    say(w, kind), say(w, colour), say(w, wall ? "wall" : "background");
+    say_plane(w, kind, colour, wall);
 }
 
 static const char *verb_of(th_rng *r, const group *g) {
@@ -444,6 +471,10 @@ void th_scene_tell(th_scene_info *info, th_rng *r, float noun_share, bool full, 
     writer w = {caption, 0, info, full};
     caption[0] = '\0';
     for (int i = 0; i < info->count; i++) info->garments[i].noun = NULL;
+    if (!info->count) {
+        tell_nothing(&w, r, info);
+        return;
+    }
     if (th_rng_f32(r) < noun_share) {
         tell_nouns(&w, r, info);
         return;

@@ -43,8 +43,8 @@ static th_status check(const th_scenes_params *p) {
     if (p->side < TH_SCENE_SIDE_MIN || p->side > TH_SCENE_SIDE_MAX)
         return th_fail(TH_E_USAGE, "fashion scenes: the side is %d pixels, it must be %d to %d", p->side,
                        TH_SCENE_SIDE_MIN, TH_SCENE_SIDE_MAX);
-    if (p->garments_min < 1 || p->garments_max > TH_SCENE_GARMENTS_MAX || p->garments_min > p->garments_max)
-        return th_fail(TH_E_USAGE, "fashion scenes: %d to %d garments, it must be 1 to %d", p->garments_min,
+    if (p->garments_min < 0 || p->garments_max > TH_SCENE_GARMENTS_MAX || p->garments_min > p->garments_max)
+        return th_fail(TH_E_USAGE, "fashion scenes: %d to %d garments, it must be 0 to %d", p->garments_min,
                        p->garments_max, TH_SCENE_GARMENTS_MAX);
     if (p->split != TH_SCENE_TRAIN && p->split != TH_SCENE_VALIDATION && p->split != TH_SCENE_TEST)
         return th_fail(TH_E_USAGE, "fashion scenes: there is no split %d", (int)p->split);
@@ -424,7 +424,7 @@ static void choose_rows(th_rng *r, int count, int rows[2]) {
 static bool try_layout(th_rng *r, th_scene_info *info, th_scene_drawing *d, bool plain) {
     int rows[2];
     choose_rows(r, info->count, rows);
-    if (plain) rows[0] = info->count > 1 ? 2 : 1, rows[1] = info->count - rows[0];
+    if (plain && info->count) rows[0] = info->count > 1 ? 2 : 1, rows[1] = info->count - rows[0];
     bool dark = info->background_colour == TH_COLOUR_BLACK;
     for (int i = 0; i < info->count; i++) {
         th_scene_garment *g = &info->garments[i];
@@ -447,11 +447,11 @@ static bool try_layout(th_rng *r, th_scene_info *info, th_scene_drawing *d, bool
 static bool is_alone(const th_scenes *s) { return s->p.one_garment_each || s->p.garment >= 0 || s->p.subject >= 0; }
 
 static int choose_count(const th_scenes *s, th_rng *r) {
-    static const int weights[TH_SCENE_GARMENTS_MAX] = {45, 40, 15};
+    static const int weights[TH_SCENE_GARMENTS_MAX + 1] = {8, 45, 40, 15};
     int low = s->p.garments_min, high = s->p.garments_max, sum = 0;
-    for (int n = low; n <= high; n++) sum += weights[n - 1];
+    for (int n = low; n <= high; n++) sum += weights[n];
     int at = (int)th_rng_below(r, (uint32_t)sum), count = low;
-    while (at >= weights[count - 1]) at -= weights[count++ - 1];
+    while (at >= weights[count]) at -= weights[count++];
     return is_alone(s) ? 1 : count;
 }
 

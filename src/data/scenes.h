@@ -106,7 +106,7 @@ typedef struct {
     th_scene_split split;
     uint64_t seed;
     int side;                       /* pixels; [TH_SCENE_SIDE_MIN, TH_SCENE_SIDE_MAX] */
-    int garments_min, garments_max; /* of a scene; 1 to 3 */
+    int garments_min, garments_max; /* of a scene; 0 (the background alone) to 3 */
     /* For zero-shot classification: scene i shows garment i modulo the split's count, alone, as a catalogue would: not
      * small, not lying, without a pattern. */
     bool one_garment_each;

@@ -420,7 +420,7 @@ static void wrong_scene_options_are_refused_by_name(void **state) {
         {"fashion-scenes?side=8", "side=8: should be a number from 16 to 256"},
         {"fashion-scenes?side=9x", "side=9x: should be a number"},
         {"fashion-scenes?split=val", "split=val: should be train, validation or test"},
-        {"fashion-scenes?garments=0", "garments=0: should be 1 to 3"},
+        {"fashion-scenes?garments=4", "garments=4: should be 0 to 3"},
         {"fashion-scenes?nouns=1.5", "nouns=1.5: should be a share"},
         {"fashion-scenes?nouns=0.5-", "nouns=0.5-: should be"},
         {"fashion-scenes?nouns=-0.5", "nouns=-0.5: should be"},

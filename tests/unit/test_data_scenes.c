@@ -182,6 +182,30 @@ static void a_subject_is_the_same_garment_everywhere(void **state) {
     assert_true(other.garments[0].image != first.garments[0].image);
 }
 
+static void a_scene_may_be_its_background_alone(void **state) {
+    (void)state;
+    if (!th_path_exists(TH_SCENE_DATA_DIR "/train-images-idx3-ubyte.gz"))
+        skip_because("Debian's package dataset-fashion-mnist is not installed");
+    th_scenes_params p;
+    th_scenes *s;
+    th_scenes_params_init(&p);
+    p.garments_min = 0, p.garments_max = 1, p.full_captions = true;
+    assert_ok(th_scenes_open(&p, &s));
+    int empty = 0;
+    for (uint64_t i = 0; i < 1000; i++) {
+        th_scene_info info;
+        char caption[TH_SCENE_CAPTION_MAX];
+        th_scenes_render(s, i, NULL, &info, caption);
+        assert_true(*caption);
+        if (info.count) continue;
+        empty++;
+        for (int k = 0; k < th_scene_word_count; k++)
+            if (th_scene_words[k].kind == TH_WORD_GARMENT) assert_null(strstr(caption, th_scene_words[k].text));
+    }
+    assert_in_range(empty, 110, 195); /* 8 in 53 */
+    th_scenes_close(s);
+}
+
 static void labels_are_those_of_the_files(void **state) {
     (void)state;
     static const th_garment first[] = {TH_GARMENT_BOOT,   TH_GARMENT_PULLOVER, TH_GARMENT_TROUSERS, TH_GARMENT_TROUSERS,
@@ -568,7 +592,7 @@ static void wrong_parameters_are_refused(void **state) {
     assert_fails(th_scenes_open(&p, &s), TH_E_USAGE, "15 pixels");
     th_scenes_params_init(&p);
     p.garments_max = 4;
-    assert_fails(th_scenes_open(&p, &s), TH_E_USAGE, "1 to 4 garments");
+    assert_fails(th_scenes_open(&p, &s), TH_E_USAGE, "0 to 3");
     th_scenes_params_init(&p);
     p.garments_min = 3, p.garments_max = 2;
     assert_fails(th_scenes_open(&p, &s), TH_E_USAGE, "3 to 2 garments");
@@ -666,6 +690,7 @@ int main(void) {
         cmocka_unit_test(splits_share_no_garment),
         cmocka_unit_test(one_garment_each_shows_every_test_garment_once),
         cmocka_unit_test(a_subject_is_the_same_garment_everywhere),
+        cmocka_unit_test(a_scene_may_be_its_background_alone),
         cmocka_unit_test(labels_are_those_of_the_files),
         cmocka_unit_test(every_caption_is_true_and_grammatical),
         cmocka_unit_test(full_captions_leave_nothing_out),
