@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "format/safetensors.h"
 #include "metric/image_eval.h"
+#include "tiny_clip.h"
 
 #define ROOT "image_eval_test"
 #define VIT TH_TEST_DATA "/vit/dino"
@@ -28,25 +29,6 @@ static th_status put_picture(const char *path, int level) {
         im.pixels[i] = (uint8_t)(i % 3 == (size_t)level % 3 ? 20 * level : i % 30 < 12 ? 200 : 40 + 7 * level);
     th_status s = th_image_write(path, &im, 90);
     th_image_free(&im);
-    return s;
-}
-
-/* A random CLIP of 8 px in ROOT/clip. */
-static th_status put_clip(void) {
-    th_clip_bundle b = {0};
-    th_clip_config c;
-    th_clip_config_init(&c);
-    c.vision = (th_clip_tower){.width = 16, .heads = 2, .layers = 1, .mlp = 32, .eps = 1e-5f};
-    c.text = c.vision;
-    c.image_size = 8, c.patch_size = 4, c.projection = 8, c.context = 16;
-    TH_TRY(th_tokenizer_load(TH_TEST_DATA "/tokenizer", &b.tokenizer));
-    c.vocab_size = th_tokenizer_size(b.tokenizer);
-    c.eos_token_id = 2; /* the largest id */
-    TH_TRY(th_clip_new(&c, &b.model));
-    TH_TRY(th_clip_randomize(b.model, 1));
-    th_preprocess_params_init(&b.preprocess, 8);
-    th_status s = th_clip_bundle_save(&b, ROOT "/clip", "f32");
-    th_clip_bundle_free(&b);
     return s;
 }
 
@@ -77,7 +59,7 @@ static th_status put_all(void) {
     }
     TH_TRY(put_picture(ROOT "/single/0.png", 1));
     TH_TRY(th_file_write(ROOT "/out/images.tsv", images_tsv, sizeof images_tsv - 1));
-    return put_clip();
+    return put_clip(ROOT "/clip");
 }
 
 static int set_up(void **state) {
