@@ -167,6 +167,14 @@ static th_status end(th_trial_run *r) {
                    r->failure_count == 1 ? "job" : "jobs", r->failures[0]);
 }
 
+/* Empty folders are left of cells that were done. */
+static th_status clear_cells(const th_trial_run *r) {
+    char path[TH_PATH_MAX];
+    if (r->failure_count || th_get_bool(r->cli->options, "keep-models")) return TH_OK;
+    TH_TRY(th_path_join(path, r->out, "cells"));
+    return th_path_exists(path) ? th_remove_tree(path) : TH_OK;
+}
+
 static th_status run_study(th_trial_run *r) {
     TH_TRY(th_trial_open(r));
     TH_TRY(th_trial_make_jobs(r));
@@ -174,6 +182,7 @@ static th_status run_study(th_trial_run *r) {
     TH_TRY(run_jobs(r, &r->first, "preparations", th_trial_first_done));
     TH_TRY(th_trial_average(r));
     TH_TRY(run_jobs(r, &r->cells, "cells", th_trial_cell_done));
+    TH_TRY(clear_cells(r));
     return end(r);
 }
 

@@ -19,24 +19,19 @@ typedef struct {
     th_study_result result;
 } court;
 
-static th_status open_set(court *c, const char *spec, const char *field, th_picture_set *out) {
+static th_status open_set(court *c, const char *spec, const th_dataset_params *p, const char *field,
+                          th_picture_set *out) {
     const th_trial *t = &c->r->trial;
-    th_dataset_params p;
     if (!spec) return TH_OK;
-    th_dataset_params_init(&p);
-    p.captions = TH_CAPTIONS_FIRST;
     if (!(out->name = th_arena_printf(t->arena, "%s: field '%s'", t->file, field))) return th_fail_memory();
-    return th_fail_in(th_dataset_open(spec, &p, &c->r->cli->watch, &out->set), "%s", out->name);
+    return th_fail_in(th_dataset_open(spec, p, &c->r->cli->watch, &out->set), "%s", out->name);
 }
 
-static th_status open_with_columns(court *c, const char *spec, const char *field, th_picture_set *out,
-                                   th_columns **columns) {
-    th_dataset_params p;
+static th_status open_with_columns(court *c, const char *spec, const th_dataset_params *p, const char *field,
+                                   th_picture_set *out, th_columns **columns) {
     if (!spec) return TH_OK;
-    th_dataset_params_init(&p);
-    p.captions = TH_CAPTIONS_FIRST;
-    TH_TRY(open_set(c, spec, field, out));
-    TH_TRY(th_columns_read(out->set, &p, columns));
+    TH_TRY(open_set(c, spec, p, field, out));
+    TH_TRY(th_columns_read(out->set, p, columns));
     out->columns = *columns;
     return TH_OK;
 }
@@ -70,19 +65,22 @@ static th_status make_lists(court *c) {
 static th_status open_sets(court *c) {
     const th_trial *t = &c->r->trial;
     char field[160];
+    th_dataset_params p;
+    th_dataset_params_init(&p);
+    p.captions = TH_CAPTIONS_FIRST;
     for (int64_t i = 0; i < t->subject_count; i++) {
         snprintf(field, sizeof field, "subjects.%s.held_out", t->subjects[i].name);
-        TH_TRY(open_set(c, t->subjects[i].held_out, field, &c->subjects[i]));
+        TH_TRY(open_set(c, t->subjects[i].held_out, &p, field, &c->subjects[i]));
     }
     for (int64_t i = 0; i < t->distractor_count; i++)
-        TH_TRY(open_set(c, t->distractors[i], "distractors", &c->distractors[i]));
+        TH_TRY(open_set(c, t->distractors[i], &p, "distractors", &c->distractors[i]));
     for (int64_t i = 0; i < t->model_count; i++) {
         snprintf(field, sizeof field, "guards.%s.protective.yes", t->models[i].name);
-        TH_TRY(open_set(c, t->models[i].yes, field, &c->yes[i]));
+        TH_TRY(open_set(c, t->models[i].yes, &p, field, &c->yes[i]));
         snprintf(field, sizeof field, "guards.%s.protective.no", t->models[i].name);
-        TH_TRY(open_set(c, t->models[i].no, field, &c->no[i]));
+        TH_TRY(open_set(c, t->models[i].no, &p, field, &c->no[i]));
     }
-    return open_with_columns(c, t->lessons, "lessons", &c->p.lessons, &c->lesson_columns);
+    return open_with_columns(c, t->lessons, &p, "lessons", &c->p.lessons, &c->lesson_columns);
 }
 
 static th_status find_attributes(court *c) {
@@ -111,11 +109,15 @@ static void set_params(court *c) {
 static th_status open_court(court *c) {
     char path[TH_PATH_MAX];
     const th_trial *t = &c->r->trial;
+    th_dataset_params p;
+    th_dataset_params_init(&p);
+    p.captions = TH_CAPTIONS_FIRST;
+    p.caption_column = "prompt";
     set_params(c);
     TH_TRY(make_lists(c));
     TH_TRY(open_sets(c));
     TH_TRY(th_path_join(path, c->r->out, "pictures.tsv"));
-    TH_TRY(open_with_columns(c, path, "pictures", &c->p.pictures, &c->columns));
+    TH_TRY(open_with_columns(c, path, &p, "pictures", &c->p.pictures, &c->columns));
     if (!(c->p.pictures.name = th_arena_strdup(t->arena, path))) return th_fail_memory();
     c->p.subjects = c->subjects, c->p.distractors = c->distractors;
     c->p.yes = c->yes, c->p.no = c->no;
