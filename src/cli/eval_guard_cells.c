@@ -164,7 +164,7 @@ static th_status draw_block(th_trial_run *r, th_job *j, const th_trial_block *b,
 
 static const char *class_prompt(const th_trial_run *r, int64_t attacker, int64_t subject) {
     const th_trial_attacker *a = &r->trial.attackers[attacker];
-    return a->class ? th_trial_fill(&r->trial, a->class, r->trial.subjects[subject].called) : NULL;
+    return a->class ? th_trial_plain(&r->trial, a->class, subject) : NULL;
 }
 
 static th_status class_job(th_trial_run *r, int64_t number) {
@@ -348,7 +348,7 @@ static th_status fill_prompts(th_trial_run *r, const cell *c, th_trial_block *b)
     if (!shown || !prompts || !texts) return th_fail_memory();
     for (int64_t i = 0; i < t->prompt_count; i++) {
         prompts[i] = th_trial_fill(t, t->prompts[i], shown);
-        texts[i] = th_trial_fill(t, t->prompts[i], t->subjects[c->subject].called);
+        texts[i] = th_trial_plain(t, t->prompts[i], c->subject);
         if (!prompts[i] || !texts[i]) return th_fail_memory();
     }
     b->prompts = prompts;

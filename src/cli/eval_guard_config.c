@@ -608,6 +608,20 @@ const char *th_trial_fill(const th_trial *t, const char *template, const char *w
     return put(t, template, "{}", what);
 }
 
+static bool ends_with(const char *text, size_t n, const char *word) {
+    size_t k = strlen(word);
+    return n >= k && !memcmp(text + n - k, word, k) && (n == k || text[n - k - 1] == ' ');
+}
+
+const char *th_trial_plain(const th_trial *t, const char *template, int64_t subject) {
+    static const char *const articles[] = {"a ", "an ", "the ", "my ", "A ", "An ", "The ", "My "};
+    const char *gap = strstr(template, "{}");
+    bool has = false;
+    for (size_t i = 0; gap && i < sizeof articles / sizeof *articles; i++)
+        has = has || ends_with(template, (size_t)(gap - template), articles[i]);
+    return th_trial_fill(t, template, has ? t->subjects[subject].noun : t->subjects[subject].called);
+}
+
 const char *th_trial_shown(const th_trial *t, int64_t attacker, int64_t subject) {
     const th_trial_attacker *a = &t->attackers[attacker];
     const char *text = put(t, a->shown, "{identifier}", a->identifier);

@@ -79,5 +79,7 @@ void th_trial_free(th_trial *t); /* a zeroed one is allowed */
 const char *th_trial_shown(const th_trial *t, int64_t attacker, int64_t subject);
 /* The template with `what` for {}; the same. */
 const char *th_trial_fill(const th_trial *t, const char *template, const char *what);
+/* The template with the subject's class for {}: "bag" after an article, else "a bag"; the same. */
+const char *th_trial_plain(const th_trial *t, const char *template, int64_t subject);
 
 #endif
