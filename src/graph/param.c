@@ -246,18 +246,26 @@ size_t th_param_bytes(const th_param *p, bool with_grad) {
 
 static const th_layout row_major;
 
+th_status th_param_to_rows(const th_param *p, const float *home, float *rows) {
+    return move(&p->desc, &p->home, TH_F32, home, &row_major, TH_F32, rows);
+}
+
+th_status th_param_from_rows(const th_param *p, const float *rows, float *home) {
+    return move(&p->desc, &row_major, TH_F32, rows, &p->home, TH_F32, home);
+}
+
 th_status th_param_get(const th_param *p, float *values) {
     if (!p->value) return th_fail(TH_E_BUG, "%s: has no values yet", p->name);
-    return move(&p->desc, &p->home, TH_F32, p->value, &row_major, TH_F32, values);
+    return th_param_to_rows(p, p->value, values);
 }
 
 th_status th_param_get_grad(const th_param *p, float *values) {
     if (!p->grad) return th_fail(TH_E_BUG, "%s: has no gradient yet", p->name);
-    return move(&p->desc, &p->home, TH_F32, p->grad, &row_major, TH_F32, values);
+    return th_param_to_rows(p, p->grad, values);
 }
 
 th_status th_param_set(th_param *p, const float *values) {
     TH_TRY(th_param_allocate(p, false));
-    TH_TRY(move(&p->desc, &row_major, TH_F32, values, &p->home, TH_F32, p->value));
+    TH_TRY(th_param_from_rows(p, values, p->value));
     return th_param_refresh(p, -1);
 }

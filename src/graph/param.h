@@ -58,6 +58,10 @@ th_status th_param_refresh(th_param *p, int but);
 /* The values in this dtype and layout into `to`, of th_param_copy_bytes; by all of OpenMP's threads. */
 th_status th_param_copy(const th_param *p, th_dtype dtype, const th_layout *layout, void *to);
 size_t th_param_copy_bytes(const th_param *p, th_dtype dtype, const th_layout *layout);
+/* What lies as the values do, such as their moments, to row-major order and back: [th_param_elements(p)] and the count
+ * of the desc. */
+th_status th_param_to_rows(const th_param *p, const float *home, float *rows);
+th_status th_param_from_rows(const th_param *p, const float *rows, float *home);
 th_status th_param_allocate(th_param *p, bool with_grad);
 /* Bytes of values and packs, and of the gradient if asked, allocated or not. */
 size_t th_param_bytes(const th_param *p, bool with_grad);

@@ -39,7 +39,7 @@ static int64_t find(const th_training_state *s, const char *name, int *kind) {
 static th_status get(const th_training_state *s, int64_t i, int kind, float *a, float *b) {
     th_param *p = th_params_at(s->params, i);
     if (kind == 0) return th_param_get(p, a);
-    if (kind == 3) return memcpy(a, s->average[i], (size_t)th_desc_count(&p->desc) * sizeof *a), TH_OK;
+    if (kind == 3) return th_param_to_rows(p, s->average[i], a);
     TH_TRY(th_optimizer_get(s->optimizer, p, a, b));
     if (kind == 2) memcpy(a, b, (size_t)th_desc_count(&p->desc) * sizeof *a);
     return TH_OK;
@@ -115,7 +115,9 @@ static th_status load_param(const th_safetensors *f, th_training_state *s, int64
     TH_TRY(read_tensor(f, p, 1, room->a));
     TH_TRY(read_tensor(f, p, 2, room->b));
     TH_TRY(th_optimizer_set(s->optimizer, p, room->a, room->b));
-    return s->average ? read_tensor(f, p, 3, s->average[i]) : TH_OK;
+    if (!s->average) return TH_OK;
+    TH_TRY(read_tensor(f, p, 3, room->a));
+    return th_param_from_rows(p, room->a, s->average[i]);
 }
 
 static th_status read_count(const th_safetensors *f, const char *path, const char *key, int64_t *out) {

@@ -6,7 +6,7 @@
 
 #include "train/optimizer.h"
 
-/* average[i]: the moving average of parameter i, row-major; NULL where none is kept. */
+/* average[i]: the moving average of parameter i, which lies as its values do; NULL where none is kept. */
 typedef struct {
     th_params *params;
     th_optimizer *optimizer;

@@ -193,26 +193,18 @@ static slot *find(const th_optimizer *o, const th_param *p) {
     return NULL;
 }
 
-/* Moments lie as the values do: in the parameter's home. */
-static th_status moment(const th_param *p, const float *from, float *to, bool out) {
-    size_t bytes = (size_t)th_desc_count(&p->desc) * sizeof(float);
-    if (!p->home.move) return memcpy(to, from, bytes), TH_OK;
-    return out ? p->home.move(&p->desc, &p->home, TH_F32, from, NULL, TH_F32, to)
-               : p->home.move(&p->desc, NULL, TH_F32, from, &p->home, TH_F32, to);
-}
-
 th_status th_optimizer_get(const th_optimizer *o, const th_param *p, float *first, float *second) {
     slot *s = find(o, p);
     if (!s) return th_fail(TH_E_BUG, "%s: is not trained", p->name);
     TH_TRY(allocate(s));
-    TH_TRY(moment(p, s->first, first, true));
-    return moment(p, s->second, second, true);
+    TH_TRY(th_param_to_rows(p, s->first, first));
+    return th_param_to_rows(p, s->second, second);
 }
 
 th_status th_optimizer_set(th_optimizer *o, const th_param *p, const float *first, const float *second) {
     slot *s = find(o, p);
     if (!s) return th_fail(TH_E_BUG, "%s: is not trained", p->name);
     TH_TRY(allocate(s));
-    TH_TRY(moment(p, first, s->first, false));
-    return moment(p, second, s->second, false);
+    TH_TRY(th_param_from_rows(p, first, s->first));
+    return th_param_from_rows(p, second, s->second);
 }

@@ -14,9 +14,7 @@ typedef struct {
     th_train_params p;
     const th_watch *watch;
     th_optimizer *optimizer;
-    float **average, **sum; /* by parameter; row-major, home layout */
-    float *swap;            /* room for the largest that is averaged, swap_bytes */
-    size_t swap_bytes;
+    float **average, **sum;          /* by parameter, in its home layout */
     int64_t step, first_step, saved; /* saved: of the newest checkpoint; −1: there is none */
     bool evaluated;                  /* the run that is resumed was evaluated after its last step already */
     double begin, earlier;           /* seconds: when this call began; what those before it took */
@@ -72,12 +70,9 @@ static th_status prepare(loop *l) {
     TH_TRY(new_copies(l, &l->average));
     for (int64_t i = 0; i < th_params_count(t->params); i++) {
         const th_param *q = th_params_at(t->params, i);
-        if (!l->average[i]) continue;
-        TH_TRY(th_param_get(q, l->average[i]));
-        if (param_bytes(q) > l->swap_bytes) l->swap_bytes = param_bytes(q);
+        if (l->average[i]) memcpy(l->average[i], q->value, param_bytes(q));
     }
-    l->swap = th_alloc_big(l->swap_bytes);
-    return l->swap ? TH_OK : th_fail_memory();
+    return TH_OK;
 }
 
 static th_training_state state_of(loop *l) {
@@ -132,6 +127,9 @@ static th_status resume(loop *l) {
     return TH_OK;
 }
 
+/* Elements from which on threads are worth waking. */
+#define MANY 65536
+
 /* Adds the gradients to the sum, or, after the last part, puts their mean in their place. */
 static void accumulate(loop *l, int64_t part) {
     bool last = part == l->p.accumulate - 1;
@@ -141,6 +139,7 @@ static void accumulate(loop *l, int64_t part) {
         float *sum = l->sum[i], *grad = q->grad;
         int64_t n = th_param_elements(q);
         if (!sum || !grad) continue;
+#pragma omp parallel for simd num_threads(l->p.threads) if (n > MANY)
         for (int64_t e = 0; e < n; e++) {
             float total = (part ? sum[e] : 0.0f) + grad[e];
             sum[e] = total;
@@ -149,28 +148,35 @@ static void accumulate(loop *l, int64_t part) {
     }
 }
 
-static th_status move_average(loop *l) {
+static void move_average(loop *l) {
     /* Early on the average follows more closely, as the usual ramp (1 + t) / (10 + t) does. */
     double ramp = (1.0 + (double)l->step) / (10.0 + (double)l->step);
     float keep = (float)(l->p.average < ramp ? l->p.average : ramp);
     for (int64_t i = 0; i < th_params_count(l->task->params); i++) {
         const th_param *q = th_params_at(l->task->params, i);
-        float *a = l->average[i], *v = l->swap;
+        float *a = l->average[i];
+        const float *v = q->value;
+        int64_t n = th_param_elements(q);
         if (!a) continue;
-        TH_TRY(th_param_get(q, v));
-        for (int64_t e = 0, n = th_desc_count(&q->desc); e < n; e++) a[e] = v[e] + keep * (a[e] - v[e]);
+#pragma omp parallel for simd num_threads(l->p.threads) if (n > MANY)
+        for (int64_t e = 0; e < n; e++) a[e] = v[e] + keep * (a[e] - v[e]);
     }
-    return TH_OK;
 }
 
 /* Exchanges the parameters with their average. */
 static th_status exchange(loop *l) {
     for (int64_t i = 0; l->average && i < th_params_count(l->task->params); i++) {
         th_param *q = th_params_at(l->task->params, i);
-        if (!l->average[i]) continue;
-        TH_TRY(th_param_get(q, l->swap));
-        TH_TRY(th_param_set(q, l->average[i]));
-        memcpy(l->average[i], l->swap, (size_t)th_desc_count(&q->desc) * sizeof(float));
+        float *a = l->average[i], *v = q->value;
+        int64_t n = th_param_elements(q);
+        if (!a) continue;
+#pragma omp parallel for simd num_threads(l->p.threads) if (n > MANY)
+        for (int64_t e = 0; e < n; e++) {
+            float average = a[e];
+            a[e] = v[e];
+            v[e] = average;
+        }
+        TH_TRY(th_param_refresh(q, -1));
     }
     return TH_OK;
 }
@@ -237,7 +243,7 @@ static th_status one_step(loop *l) {
     TH_TRY(
         th_fail_in(th_optimizer_step(l->optimizer, (float)lr, l->p.threads, &norm), "step %lld", (long long)l->step));
     if (l->task->after_step) l->task->after_step(l->task->user);
-    if (l->average) TH_TRY(move_average(l));
+    if (l->average) move_average(l);
     if (l->step == l->first_step) l->result->first_loss = sum.loss;
     l->result->last_loss = sum.loss;
     l->step++;
@@ -296,7 +302,6 @@ th_status th_train(const th_train_task *t, const th_train_params *p, const th_wa
     result->seconds_in_all = l.earlier + result->seconds;
     th_optimizer_free(l.optimizer);
     free_copies(&l, l.average);
-    th_free_big(l.swap, l.swap_bytes);
     free_copies(&l, l.sum);
     return s;
 }

@@ -184,6 +184,54 @@ static void a_resumed_run_equals_one_that_never_stopped(void **state) {
     assert_ok(th_remove_tree("run_pieces"));
 }
 
+/* What the average should be after each step, row-major, by the values of that step. */
+typedef struct {
+    problem *problem;
+    float average[16 * IN];
+    int64_t step;
+} follower;
+
+static void follow(void *user) {
+    follower *f = user;
+    float v[16 * IN];
+    assert_ok(th_param_get(th_params_find(f->problem->params, "a"), v));
+    double ramp = (1.0 + (double)f->step) / (10.0 + (double)f->step);
+    float keep = (float)(ramp < 0.9 ? ramp : 0.9);
+    for (int i = 0; i < 16 * IN; i++) f->average[i] = v[i] + keep * (f->average[i] - v[i]);
+    f->step++;
+}
+
+/* Whatever layout it is kept in. */
+static void the_average_follows_the_values(void **state) {
+    (void)state;
+    problem p = make();
+    follower f = {.problem = &p};
+    th_train_params t = settings(30);
+    th_train_result r;
+    char path[TH_PATH_MAX];
+    float a[16 * IN];
+    th_safetensors *file;
+    const th_st_tensor *tensor;
+    t.average = 0.9;
+    p.task.after_step = follow;
+    p.task.user = &f;
+    assert_ok(th_param_get(th_params_find(p.params, "a"), f.average));
+    assert_ok(th_remove_tree("run_average"));
+    assert_ok(open_run("run_average", false, "0.02", &t.run));
+    assert_ok(th_train(&p.task, &t, NULL, &r));
+    newest(t.run, path);
+    th_run_folder_close(t.run);
+    assert_ok(th_safetensors_open(path, NULL, &file));
+    assert_non_null(tensor = th_safetensors_find(file, "average.a"));
+    assert_ok(th_st_to_f32(tensor, 0, 16 * IN, a));
+    for (int i = 0; i < 16 * IN; i++) assert_float_equal(a[i], f.average[i], 1e-6);
+    assert_ok(th_param_get(th_params_find(p.params, "a"), a)); /* which the training leaves in place */
+    for (int i = 0; i < 16 * IN; i++) assert_float_equal(a[i], f.average[i], 1e-6);
+    th_safetensors_close(file);
+    drop(&p);
+    assert_ok(th_remove_tree("run_average"));
+}
+
 /* A run that is stopped in its second evaluation, after step 10; or not. */
 static void run_with_a_stop(const char *dir, bool stop, th_bytes *metrics) {
     assert_ok(th_remove_tree(dir));
@@ -562,6 +610,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_loss_falls),
         cmocka_unit_test(a_resumed_run_equals_one_that_never_stopped),
+        cmocka_unit_test(the_average_follows_the_values),
         cmocka_unit_test(a_run_stopped_in_an_evaluation_makes_up_for_it),
         cmocka_unit_test(a_run_is_resumed_only_as_it_was_made),
         cmocka_unit_test(a_run_of_an_older_version_is_resumed),
