@@ -52,7 +52,10 @@ th_status th_guard_attackers_new(th_guard *g, th_guard_attackers **out) {
     *out = NULL;
     if (!is_wanted(im)) return TH_OK;
     if (im->least < 1 || im->most < im->least || im->each < 1)
-        return th_fail(TH_E_USAGE, "%s: imagined attackers make at least one step", g->method->name);
+        return th_fail(TH_E_USAGE,
+                       "%s: imagined attackers make at least one step: --attack-least %lld is above "
+                       "--attack-most %lld",
+                       g->method->name, (long long)im->least, (long long)im->most);
     th_guard_attackers *a = th_alloc(1, sizeof *a);
     if (!a) return th_fail_memory();
     *a = (th_guard_attackers){.guard = g, .im = im};
@@ -85,6 +88,8 @@ void th_guard_attackers_free(th_guard_attackers *a) {
     th_guard_batch_free(&a->outer);
     th_free(a);
 }
+
+th_guard_batch *th_guard_attack_batch(th_guard_attackers *a) { return &a->attack; }
 
 static int64_t lasting(const th_guard_attackers *a) { return a->im->trajectory > 0 ? a->im->count : 0; }
 

@@ -121,6 +121,8 @@ th_status th_guard_feed(th_guard *g, const th_guard_batch *b, const th_guard_ter
 
 th_status th_guard_attackers_new(th_guard *g, th_guard_attackers **out);
 void th_guard_attackers_free(th_guard_attackers *a); /* NULL is allowed */
+/* Of the loss that attackers minimise: for tests. */
+th_guard_batch *th_guard_attack_batch(th_guard_attackers *a);
 size_t th_guard_attackers_bytes(const th_guard_attackers *a);
 void th_guard_attackers_cost(const th_guard_attackers *a, th_guard_cost *out);
 /* th_train_task's: moves the attackers on, and adds what the guard wants at their weights. */

@@ -28,7 +28,7 @@ static const th_option options[] = {
     TH_OPT_INT("attack-each", 1, "steps that each makes for one of the guard's", TH_WITHIN(1, 1000)),
     TH_OPT_INT("attack-least", 10, "steps after which one begins anew, at least", TH_WITHIN(1, 1000000)),
     TH_OPT_INT("attack-most", 250, "and at most", TH_WITHIN(1, 1000000)),
-    TH_OPT_F32("flat-reach", 1e-2, "length of the step over which flat takes its differences", TH_ABOVE(0)),
+    TH_OPT_F32("flat-reach", 1e-3, "length of the step over which flat takes its differences", TH_ABOVE(0)),
     TH_OPT_END,
 };
 

@@ -21,23 +21,8 @@ static int tear_down(void **state) {
     return th_remove_tree(ROOT) == TH_OK ? 0 : -1;
 }
 
-/* Encoded pictures without a picture: `views` entries each. */
 static th_moments make_moments(const char *name, int64_t pictures, int64_t views) {
-    th_moments m = {.pictures = pictures, .entries = pictures * views, .height = SIDE, .width = SIDE};
-    m.channels = 2 * CHANNELS;
-    int64_t n = m.entries * th_moments_size(&m);
-    m.moments = th_alloc_big((size_t)n * sizeof *m.moments);
-    m.first = th_alloc((size_t)pictures + 1, sizeof *m.first);
-    assert_true(m.moments && m.first);
-    fixture_numbers(name, n, m.moments);
-    for (int64_t i = 0; i < n; i++)
-        if (i % (2 * CHANNELS) >= CHANNELS)
-            m.moments[i] = -8; /* a small variance */
-        else
-            m.moments[i] *= 4;
-    for (int64_t i = 0; i <= pictures; i++) m.first[i] = i * views;
-    strcpy(m.vae, "a");
-    return m;
+    return fixture_moments(name, SIDE, CHANNELS, pictures, views);
 }
 
 /* One personalisation of a fresh tiny model. */
