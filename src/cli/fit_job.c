@@ -129,8 +129,8 @@ th_status th_cli_note_model(json_t *inputs, const char *name, const char *folder
 
 /* Where things lie, how they are read, kept and measured. Threads and type are compared as they came out. */
 static const char *const may_differ[] = {
-    "out",     "save-dtype", "keep",  "checkpoint-every", "loader-threads", "memory",
-    "threads", "dtype",      "eval*", "sample*",          "latents",        NULL};
+    "out",   "save-dtype", "keep",  "checkpoint-every", "loader-threads", "memory", "threads", "dtype",
+    "eval*", "judge*",     "drawn", "sample*",          "latents",        NULL};
 
 th_status th_cli_fit_open(th_cli *cli, const char *command, const json_t *inputs, th_run_folder **out) {
     th_run_folder_params p = {

@@ -1,5 +1,5 @@
 /* theriac guard for models: pictures, training, the guarded folder. */
-#include "cli/guard_model.h"
+#include "cli/guard_card.h"
 
 #include <string.h>
 
@@ -156,6 +156,33 @@ static th_status save(th_guard_job *j, char dir[TH_PATH_MAX]) {
     return th_run_folder_note(j->run, "seconds", json_real(j->result.seconds_in_all));
 }
 
+/* What was found, and whether the model may be published. */
+static th_status report(th_guard_job *j, const th_guard_gate *gates, const char *dir) {
+    bool holds = gates != NULL;
+    for (int64_t i = 0; gates && i < j->count; i++) holds &= gates[i].class_holds && gates[i].leak_holds;
+    if (j->cli->json) {
+        th_cli_json(j->cli, json_pack("{s:I, s:f, s:f, s:o, s:o, s:s}", "steps", (json_int_t)j->result.steps, "loss",
+                                      j->result.last_loss, "seconds", j->result.seconds, "gates",
+                                      gates ? th_guard_gates_json(j, gates) : json_null(), "publish",
+                                      gates ? json_boolean(holds) : json_null(), "model", dir));
+        return TH_OK;
+    }
+    TH_TRY(th_cli_fit_report(j->cli, &j->result, NULL, 0, 0, dir));
+    if (gates) th_guard_gates_print(j, gates);
+    if (gates && !holds) th_str_puts(&j->cli->out, "This model should not be published: a gate fails.\n");
+    if (!gates) th_str_puts(&j->cli->out, "The gates were not checked: --judge CLIP checks them.\n");
+    return TH_OK;
+}
+
+static th_status check_and_report(th_guard_job *j, const char *dir) {
+    th_guard_gate gates[TH_GUARD_MOST_SUBJECTS];
+    bool checked = option(j, "judge") != NULL;
+    if (checked) TH_TRY(th_guard_check_gates(j, dir, gates));
+    TH_TRY(th_guard_write_card(j, dir, checked ? gates : NULL));
+    if (checked) TH_TRY(th_run_folder_note(j->run, "gates", th_guard_gates_json(j, gates)));
+    return report(j, checked ? gates : NULL, dir);
+}
+
 static th_status guard(th_guard_job *j) {
     char command[64], dir[TH_PATH_MAX];
     snprintf(command, sizeof command, "guard %s", j->method->name);
@@ -164,7 +191,7 @@ static th_status guard(th_guard_job *j) {
     TH_TRY(th_guard_find_pictures(j));
     TH_TRY(train(j));
     TH_TRY(save(j, dir));
-    return th_cli_fit_report(j->cli, &j->result, NULL, 0, 0, dir);
+    return check_and_report(j, dir);
 }
 
 static th_status run_all(th_guard_job *j) {
@@ -191,13 +218,10 @@ static th_status run(th_cli *cli) {
     return s;
 }
 
-static const th_option_group groups[] = {{"Model", model_options},
-                                         {"Protected", th_guard_subject_options},
-                                         {"Texts", th_guard_text_options},
-                                         {"Drawing", th_guard_drawing_options},
-                                         {"Training", th_tune_options},
-                                         {"Run", th_run_options},
-                                         {NULL, NULL}};
+static const th_option_group groups[] = {{"Model", model_options},         {"Protected", th_guard_subject_options},
+                                         {"Texts", th_guard_text_options}, {"Drawing", th_guard_drawing_options},
+                                         {"Training", th_tune_options},    {"Gates", th_guard_gate_options},
+                                         {"Run", th_run_options},          {NULL, NULL}};
 
 void th_cli_guard_model(const th_guard_method *m, th_cli_method *out) {
     *out = (th_cli_method){.name = m->name, .summary = m->summary, .options = m->options, .groups = groups, .run = run};
