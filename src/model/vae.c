@@ -230,6 +230,18 @@ th_tensor *th_vae_encode(th_graph *g, const th_vae *v, th_tensor *x) {
     return x;
 }
 
+th_vae_posterior th_vae_split(th_graph *g, const th_vae *v, th_tensor *moments) {
+    int64_t k = v->config.latent_channels;
+    th_tensor *mean = th_slice(g, moments, 3, 0, k), *logvar = th_slice(g, moments, 3, k, 2 * k);
+    logvar = th_sub(g, th_affine(g, th_relu(g, th_affine(g, logvar, 1, 30)), 1, -30),
+                    th_relu(g, th_affine(g, logvar, 1, -20)));
+    return (th_vae_posterior){mean, logvar};
+}
+
+th_tensor *th_vae_sample(th_graph *g, const th_vae_posterior *p, th_tensor *noise) {
+    return th_add(g, p->mean, th_mul(g, th_exp(g, th_scale(g, p->logvar, 0.5f)), noise));
+}
+
 th_tensor *th_vae_decode(th_graph *g, const th_vae *v, th_tensor *z) {
     const th_vae_config *c = &v->config;
     const half *d = &v->decoder;

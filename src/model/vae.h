@@ -36,6 +36,14 @@ int64_t th_vae_factor(const th_vae_config *c);
 /* x [n, h, w, 3] in [−1, 1] → mean and logarithm of the variance, side by side [n, h / f, w / f, 2 · latent_channels];
  * not scaled, not clamped. */
 th_tensor *th_vae_encode(th_graph *g, const th_vae *v, th_tensor *x);
+/* Both parts [n, h, w, latent_channels] of what th_vae_encode gives, the logarithm clamped to [−30, 20], as diffusers
+ * does where it draws. */
+typedef struct {
+    th_tensor *mean, *logvar;
+} th_vae_posterior;
+th_vae_posterior th_vae_split(th_graph *g, const th_vae *v, th_tensor *moments);
+/* Latents drawn with this noise, of the same shape: mean + e^(½ logvar) noise. */
+th_tensor *th_vae_sample(th_graph *g, const th_vae_posterior *p, th_tensor *noise);
 /* z [n, h, w, latent_channels], divided by scaling_factor already → [n, f h, f w, 3]. */
 th_tensor *th_vae_decode(th_graph *g, const th_vae *v, th_tensor *z);
 

@@ -77,12 +77,9 @@ static void record(th_graph *g, const th_vae_fit *f) {
     th_tensor *noise = th_input(g, "noise", TH_DESC(TH_F32, n, l, l, k));
     th_tensor *moments = th_vae_encode(g, f->vae, x);
     th_graph_precise(g, true);
-    th_tensor *mean = th_slice(g, moments, 3, 0, k), *logvar = th_slice(g, moments, 3, k, 2 * k);
-    /* Clamped to [−30, 20], as diffusers does where it draws. */
-    logvar = th_sub(g, th_affine(g, th_relu(g, th_affine(g, logvar, 1, 30)), 1, -30),
-                    th_relu(g, th_affine(g, logvar, 1, -20)));
-    th_tensor *z = th_add(g, mean, th_mul(g, th_exp(g, th_scale(g, logvar, 0.5f)), noise));
-    th_tensor *kl = divergence(g, mean, logvar);
+    th_vae_posterior posterior = th_vae_split(g, f->vae, moments);
+    th_tensor *z = th_vae_sample(g, &posterior, noise);
+    th_tensor *kl = divergence(g, posterior.mean, posterior.logvar);
     th_graph_precise(g, false);
     th_tensor *y = th_vae_decode(g, f->vae, z);
     th_graph_precise(g, true);
