@@ -254,9 +254,10 @@ static th_status in_run(const work *w, const char *name, char path[TH_PATH_MAX])
 }
 
 static void make_key(const work *w, const char *set, const th_view_params *v, char out[TH_HASH_TEXT]) {
-    char text[512];
-    int n = snprintf(text, sizeof text, "%s %s %lld %d %d %d %lld %llu", w->model_hash, set, (long long)v->side,
-                     (int)v->crop, (int)v->filter, (int)v->flip, (long long)v->views, (unsigned long long)v->seed);
+    char text[512 + TH_TRANSFORMS_TEXT], changes[TH_TRANSFORMS_TEXT];
+    int n = snprintf(text, sizeof text, "%s %s %lld %d %d %d %lld %llu%s%s", w->model_hash, set, (long long)v->side,
+                     (int)v->crop, (int)v->filter, (int)v->flip, (long long)v->views, (unsigned long long)v->seed,
+                     v->transforms.count ? " " : "", th_transforms_text(&v->transforms, changes));
     th_hash_bytes(text, (size_t)n, out);
 }
 
@@ -304,6 +305,7 @@ static th_status find_class(work *w) {
     th_personal_read_views(w->cli->options, w->method, &w->p, &v);
     v.views = 1;
     v.flip = false;
+    v.transforms.count = 0;
     v.filter = TH_RESIZE_BILINEAR;
     if (v.crop == TH_CROP_SQUASH) v.crop = TH_CROP_RANDOM;
     return encode(w, &w->class, th_get_i64(w->cli->options, "class-count"), w->class_hash, &v,

@@ -15,6 +15,10 @@ const th_option th_personal_subject_options[] = {
     TH_OPT_CHOICE("flip", "auto|on|off", "auto", "mirror half of the views; auto: as the method's authors do"),
     TH_OPT_INT("views", 4, "ways in which a picture is cut and mirrored, where chance has a say; each is encoded once",
                TH_WITHIN(1, 256)),
+    TH_OPT_LIST("transform",
+                "what is done to the subject's pictures first, in order: jpeg=QUALITY, blur=PIXELS, crop=SHARE of the "
+                "sides, flip, noise=DEVIATION; may be given several times",
+                .argument = "CHANGE"),
     TH_OPT_END,
 };
 
@@ -56,6 +60,8 @@ th_status th_personal_read(th_options *o, const th_personalizer *m, th_personal_
         p->class_prompt = th_get_str(o, "class-prompt");
         p->prior_weight = th_get_f32(o, "prior-weight");
     }
+    th_list l = th_get_list(o, "transform");
+    TH_TRY(th_fail_in(th_transforms_parse(l.items, l.count, &p->transforms), "--transform"));
     return th_options_check(o);
 }
 
@@ -69,5 +75,6 @@ void th_personal_read_views(th_options *o, const th_personalizer *m, const th_pe
         .views = th_get_i64(o, "views"),
         .seed = p->train.seed,
         .threads = p->threads,
+        .transforms = p->transforms,
     };
 }

@@ -48,7 +48,8 @@ typedef struct {
     int64_t side;             /* pixels; 0: the model's own */
     int64_t batch;            /* pictures of the subject in a micro-step, and as many of the class */
     float prior_weight, min_snr;
-    int64_t entries; /* encoded pictures that will be given: their memory is counted */
+    th_transforms transforms; /* of the subject's pictures, once they are cut */
+    int64_t entries;          /* encoded pictures that will be given: their memory is counted */
     int threads;
     th_dtype compute;
     size_t memory; /* bytes for all of it; 0: no limit */

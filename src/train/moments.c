@@ -6,7 +6,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "data/augment.h"
 #include "diffusion/denoise.h"
 #include "diffusion/encoder.h"
 #include "format/safetensors.h"
@@ -32,73 +31,30 @@ static th_status allocate(th_moments *m) {
     return m->moments && m->first ? TH_OK : th_fail_memory();
 }
 
-/* ---- views */
+/* ---- encoding */
 
 typedef struct {
-    const th_view_params *p;
-    th_dataset_reader *reader;
-    th_resizer *resizer;
+    th_viewer *viewer;
     th_vae_encoder *encoder;
-    th_image whole, square;
     float *pixels; /* [side, side, 3] in [−1, 1] */
 } bench;
 
-/* The size before cutting. */
-static void resized(const th_view_params *p, const th_image *im, int32_t *width, int32_t *height) {
-    *width = *height = (int32_t)p->side;
-    if (p->crop != TH_CROP_SQUASH) th_resize_shortest(im->width, im->height, (int32_t)p->side, width, height);
-}
-
-static int64_t count_views(const th_view_params *p, const th_image *im) {
-    int32_t width, height;
-    resized(p, im, &width, &height);
-    bool free = p->crop == TH_CROP_RANDOM && width != height;
-    if (free) return p->views;
-    return p->flip && p->views > 1 ? 2 : 1;
-}
-
-/* Where a square is cut out of a longer side. */
-static int32_t offset(const th_view_params *p, th_rng *r, int32_t side) {
-    int32_t spare = side - (int32_t)p->side;
-    return p->crop == TH_CROP_RANDOM ? (int32_t)th_rng_below(r, (uint32_t)spare + 1) : spare / 2;
-}
-
-/* b->whole → b->square. */
-static th_status cut(bench *b, int64_t picture, int64_t view) {
-    th_rng r = th_rng_at(b->p->seed, TH_RNG_AUGMENT, (uint32_t)view, (uint64_t)picture);
-    th_resize_params size;
-    int32_t width, height;
-    resized(b->p, &b->whole, &width, &height);
-    th_resize_params_init(&size, width, height);
-    size.filter = b->p->filter;
-    size.window.x = offset(b->p, &r, width);
-    size.window.y = offset(b->p, &r, height);
-    size.window.width = size.window.height = (int32_t)b->p->side;
-    TH_TRY(th_resize(b->resizer, &b->whole, &size, &b->square));
-    if (b->p->flip && view % 2) th_flip_horizontal(&b->square);
-    return TH_OK;
-}
-
-static th_status encode_view(bench *b, int64_t picture, int64_t view, float *moments) {
-    TH_TRY(cut(b, picture, view));
-    size_t n = th_image_bytes(&b->square);
-    for (size_t i = 0; i < n; i++) b->pixels[i] = (float)b->square.pixels[i] / 127.5f - 1.0f;
+static th_status encode_view(bench *b, int64_t view, float *moments) {
+    const th_image *square;
+    TH_TRY(th_viewer_cut(b->viewer, view, &square));
+    th_view_to_floats(square, b->pixels);
     return th_vae_encoder_run(b->encoder, b->pixels, 1, moments);
 }
 
 static void close_bench(bench *b) {
-    th_dataset_reader_free(b->reader);
-    th_resizer_free(b->resizer);
+    th_viewer_free(b->viewer);
     th_vae_encoder_free(b->encoder);
-    th_image_free(&b->whole);
-    th_image_free(&b->square);
     th_free(b->pixels);
 }
 
-static th_status open_bench(const th_vae *vae, const th_view_params *p, bench *b) {
-    *b = (bench){.p = p};
-    TH_TRY(th_dataset_reader_new(NULL, &b->reader));
-    TH_TRY(th_resizer_new(&b->resizer));
+static th_status open_bench(th_dataset *d, const th_vae *vae, const th_view_params *p, bench *b) {
+    *b = (bench){0};
+    TH_TRY(th_viewer_new(d, p, &b->viewer));
     TH_TRY(th_vae_encoder_new(vae, 1, p->side, p->side, p->threads, &b->encoder));
     b->pixels = th_alloc((size_t)(p->side * p->side * 3), sizeof *b->pixels);
     return b->pixels ? TH_OK : th_fail_memory();
@@ -123,31 +79,27 @@ static th_status hash_values(const th_params *ps, char out[TH_HASH_TEXT]) {
     return s;
 }
 
-static th_status read_picture(bench *b, th_dataset *d, int64_t i) {
-    return th_dataset_read(d, b->reader, th_dataset_sample(d, i), &b->whole, NULL);
-}
-
 /* Sizes first: how many views there are of each. */
-static th_status count_all(bench *b, th_dataset *d, th_moments *m, const th_watch *w) {
+static th_status count_all(bench *b, th_moments *m, const th_watch *w) {
     if (!(m->first = th_alloc((size_t)m->pictures + 1, sizeof *m->first))) return th_fail_memory();
-    for (int64_t i = 0; i < m->pictures; i++) {
+    for (int64_t i = 0, views; i < m->pictures; i++) {
         if (th_stopped(w)) return th_fail(TH_E_INTERRUPTED, "stopped");
-        TH_TRY(read_picture(b, d, i));
-        m->first[i + 1] = m->first[i] + count_views(b->p, &b->whole);
+        TH_TRY(th_viewer_read(b->viewer, i, &views));
+        m->first[i + 1] = m->first[i] + views;
     }
     m->entries = m->first[m->pictures];
     return TH_OK;
 }
 
-static th_status make(bench *b, th_dataset *d, th_moments *m, const th_watch *w) {
-    TH_TRY(count_all(b, d, m, w));
+static th_status make(bench *b, th_moments *m, const th_watch *w) {
+    TH_TRY(count_all(b, m, w));
     TH_TRY(allocate(m));
-    for (int64_t i = 0; i < m->pictures; i++) {
-        TH_TRY(read_picture(b, d, i));
-        for (int64_t v = 0, e = m->first[i]; e < m->first[i + 1]; v++, e++) {
+    for (int64_t i = 0, views; i < m->pictures; i++) {
+        TH_TRY(th_viewer_read(b->viewer, i, &views));
+        for (int64_t v = 0, e = m->first[i]; v < views; v++, e++) {
             if (th_stopped(w)) return th_fail(TH_E_INTERRUPTED, "stopped while pictures were encoded");
             th_report(w, "pictures encoded", e, m->entries, NULL);
-            TH_TRY(encode_view(b, i, v, m->moments + e * th_moments_size(m)));
+            TH_TRY(encode_view(b, v, m->moments + e * th_moments_size(m)));
         }
     }
     return TH_OK;
@@ -161,9 +113,9 @@ th_status th_moments_make(th_dataset *d, int64_t limit, const th_vae *vae, const
     th_moments m = {.pictures = limit > 0 && limit < n ? limit : n};
     m.height = m.width = p->side / factor;
     m.channels = 2 * c->latent_channels;
-    th_status s = open_bench(vae, p, &b);
+    th_status s = open_bench(d, vae, p, &b);
     if (s == TH_OK) s = hash_values(th_vae_params(vae), m.vae);
-    if (s == TH_OK) s = make(&b, d, &m, w);
+    if (s == TH_OK) s = make(&b, &m, w);
     close_bench(&b);
     if (s != TH_OK) return th_moments_free(&m), s;
     *out = m;

@@ -4,26 +4,9 @@
 #define TH_TRAIN_MOMENTS_H
 
 #include "base/hash.h"
-#include "data/dataset.h"
-#include "data/resize.h"
 #include "format/safetensors.h"
 #include "model/vae.h"
-
-typedef enum {
-    TH_CROP_RANDOM, /* the shorter side is resized, and a square cut out at random */
-    TH_CROP_CENTER, /* the same from the middle */
-    TH_CROP_SQUASH, /* both sides are resized */
-} th_crop;
-
-typedef struct {
-    int64_t side; /* pixels of the square */
-    th_crop crop;
-    th_resize_filter filter;
-    bool flip;     /* half of the views are mirrored */
-    int64_t views; /* of a picture, where chance has a say in them; else it has one */
-    uint64_t seed;
-    int threads;
-} th_view_params;
+#include "train/views.h"
 
 /* moments [entries, height, width, channels]: mean and logarithm of the variance side by side, in f32. The views of
  * picture i are the entries from first[i] up to first[i + 1]. */
