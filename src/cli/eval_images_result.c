@@ -1,7 +1,7 @@
 /* Results of eval images. */
 #include <math.h>
 
-#include "base/number.h"
+#include "cli/estimates.h"
 #include "cli/eval_images.h"
 
 /* --- for people --- */
@@ -12,22 +12,10 @@ static th_table *new_table(const char *title, const char *const *columns) {
     return t;
 }
 
-/* "0.812 (0.804 to 0.819)", with so many digits; without an interval the value alone. */
-static void estimate_cell(th_table *t, const th_estimate *e, double scale, int digits) {
-    char value[TH_NUMBER_TEXT], low[TH_NUMBER_TEXT], high[TH_NUMBER_TEXT];
-    th_print_fixed(value, scale * e->value, digits);
-    th_print_fixed(low, scale * e->low, digits);
-    th_print_fixed(high, scale * e->high, digits);
-    if (isfinite(e->low) && isfinite(e->high))
-        th_table_cell(t, "%s (%s to %s)", value, low, high);
-    else
-        th_table_cell(t, "%s", value);
-}
-
 static void measure_row(th_table *t, const char *what, const th_estimate *e, int digits) {
     if (isnan(e->value)) return;
     th_table_cell(t, "%s", what);
-    estimate_cell(t, e, 1, digits);
+    th_cli_estimate_cell(t, e, 1, digits);
 }
 
 static void print_features(th_cli *cli, const char *dir, const th_feature_result *r) {
@@ -62,12 +50,12 @@ static void print_texts(th_cli *cli, const th_image_eval *r) {
 
 static void attribute_row(th_table *t, const char *name, const th_attribute_result *r, bool real) {
     th_table_cell(t, "%s", name);
-    estimate_cell(t, &r->share, 100, 1);
+    th_cli_estimate_cell(t, &r->share, 100, 1);
     th_table_cell(t, "%lld", (long long)r->n);
     if (!real) return;
-    estimate_cell(t, &r->real, 100, 1);
+    th_cli_estimate_cell(t, &r->real, 100, 1);
     th_table_cell(t, "%lld", (long long)r->real_n);
-    estimate_cell(t, &r->ratio, 1, 3);
+    th_cli_estimate_cell(t, &r->ratio, 1, 3);
 }
 
 static void print_attributes(th_cli *cli, const th_image_eval_params *p, const th_image_eval *r) {
@@ -93,34 +81,26 @@ void th_cli_image_eval_print(th_cli *cli, const th_image_eval_params *p, const t
 
 /* --- JSON --- */
 
-static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
-
-/* "name": [value, low, high]; what was not measured is left out. */
-static void set_estimate(json_t *j, const char *name, const th_estimate *e) {
-    if (isnan(e->value)) return;
-    json_object_set_new(j, name, json_pack("[o, o, o]", number(e->value), number(e->low), number(e->high)));
-}
-
 static json_t *features_json(const char *dir, const th_feature_result *r) {
     json_t *j = json_pack("{s:s, s:s, s:I}", "model", dir, "kind", r->kind, "width", (json_int_t)r->width);
-    set_estimate(j, "fidelity", &r->fidelity);
-    set_estimate(j, "nearest", &r->nearest);
-    set_estimate(j, "among_real", &r->among_real);
-    set_estimate(j, "fid", &r->frechet);
-    set_estimate(j, "kid", &r->kernel);
+    th_cli_set_estimate(j, "fidelity", &r->fidelity);
+    th_cli_set_estimate(j, "nearest", &r->nearest);
+    th_cli_set_estimate(j, "among_real", &r->among_real);
+    th_cli_set_estimate(j, "fid", &r->frechet);
+    th_cli_set_estimate(j, "kid", &r->kernel);
     if (!isnan(r->frechet.value)) json_object_set_new(j, "low_rank", json_boolean(r->low_rank));
-    set_estimate(j, "diversity", &r->diversity);
+    th_cli_set_estimate(j, "diversity", &r->diversity);
     json_object_set_new(j, "diversity_prompts", json_integer(r->prompts));
     return j;
 }
 
 static json_t *attribute_json(const th_attribute_result *r, int64_t values) {
     json_t *j = json_object();
-    set_estimate(j, "share", &r->share);
+    th_cli_set_estimate(j, "share", &r->share);
     json_object_set_new(j, "n", json_integer(r->n));
-    set_estimate(j, "real", &r->real);
+    th_cli_set_estimate(j, "real", &r->real);
     if (r->real_n) json_object_set_new(j, "real_n", json_integer(r->real_n));
-    set_estimate(j, "ratio", &r->ratio);
+    th_cli_set_estimate(j, "ratio", &r->ratio);
     if (values) json_object_set_new(j, "values", json_integer(values));
     return j;
 }
@@ -134,8 +114,8 @@ json_t *th_cli_image_eval_json(const th_image_eval_params *p, const th_image_eva
             json_array_append_new(list, features_json(p->features[i], &r->features[i]));
         json_object_set_new(j, "features", list);
     }
-    set_estimate(j, "text", &r->text);
-    set_estimate(j, "real_text", &r->real_text);
+    th_cli_set_estimate(j, "text", &r->text);
+    th_cli_set_estimate(j, "real_text", &r->real_text);
     if (!p->judge) return j;
     json_t *all = json_object();
     for (int64_t i = 0; i < p->attributes->count; i++)

@@ -252,6 +252,14 @@ th_status th_study_compare(const th_study *s, const th_study_rules *r, int32_t g
     return status;
 }
 
+th_study_outcome th_study_outcome_of(const th_study_rules *r, const th_study_comparison *c) {
+    if (!c->pairs) return TH_OUTCOME_NOTHING;
+    if (c->attacker_failed) return TH_OUTCOME_ATTACKER_FAILED;
+    if (c->drop.value < r->drop_least) return TH_OUTCOME_GOT_THROUGH;
+    if (c->drop_at_best.value < r->drop_least) return TH_OUTCOME_GOT_THROUGH_LATER;
+    return c->drop.low > 0 && c->drop_at_best.low > 0 ? TH_OUTCOME_HELD : TH_OUTCOME_UNSURE;
+}
+
 /* --- half-life --- */
 
 th_half_life th_half_life_of(const int64_t *steps, const double *shares, int64_t count, double protected_least) {

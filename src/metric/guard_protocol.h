@@ -129,6 +129,18 @@ typedef struct {
 th_status th_study_compare(const th_study *s, const th_study_rules *r, int32_t guard, int32_t attacker,
                            uint64_t subjects, th_study_comparison *out);
 
+/* What came of it, the worst first. */
+typedef enum {
+    TH_OUTCOME_GOT_THROUGH,       /* the share of the subject fell by less than it has to, at `step` */
+    TH_OUTCOME_GOT_THROUGH_LATER, /* or at guarded_step */
+    TH_OUTCOME_UNSURE,            /* it fell, by an interval that holds 0 or is not known */
+    TH_OUTCOME_ATTACKER_FAILED,   /* which shows nothing of the guard */
+    TH_OUTCOME_NOTHING,           /* no pairs of pictures */
+    TH_OUTCOME_HELD,
+    TH_OUTCOMES
+} th_study_outcome;
+th_study_outcome th_study_outcome_of(const th_study_rules *r, const th_study_comparison *c);
+
 /* Steps of personalisation at which the protected share has fallen to half of what it is before the first. */
 typedef enum {
     TH_HALF_LIFE_NONE,   /* nothing drawn before the first step, or after none */
