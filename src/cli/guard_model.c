@@ -17,12 +17,17 @@ static const char *option(const th_guard_job *j, const char *name) { return th_g
 
 /* ---- setting up */
 
-static th_status open_models(th_guard_job *j, unsigned parts) {
-    th_sd_load_params p = {.parts = parts}, open = {.parts = parts & TH_SD_UNET};
+/* The guard first, whose plans use the models. */
+static void close_models(th_guard_job *j) {
     th_guard_free(j->guard);
     j->guard = NULL;
     th_sd_free(&j->sd);
     th_sd_free(&j->open);
+}
+
+static th_status open_models(th_guard_job *j, unsigned parts) {
+    th_sd_load_params p = {.parts = parts}, open = {.parts = parts & TH_SD_UNET};
+    close_models(j);
     TH_TRY(th_sd_load(option(j, "model"), &p, &j->sd));
     return th_sd_load(option(j, "model"), &open, &j->open);
 }
@@ -188,6 +193,7 @@ static th_status guard(th_guard_job *j) {
     snprintf(command, sizeof command, "guard %s", j->method->name);
     TH_TRY(find_inputs(j));
     TH_TRY(th_cli_fit_open(j->cli, command, j->inputs, &j->run));
+    close_models(j);
     TH_TRY(th_guard_find_pictures(j));
     TH_TRY(train(j));
     TH_TRY(save(j, dir));
@@ -209,9 +215,7 @@ static th_status run_all(th_guard_job *j) {
 static th_status run(th_cli *cli) {
     th_guard_job j = {.cli = cli, .method = th_guard_methods[cli->method]};
     th_status s = th_cli_fit_stopped(run_all(&j), j.run);
-    th_guard_free(j.guard);
-    th_sd_free(&j.sd);
-    th_sd_free(&j.open);
+    close_models(&j);
     th_guard_drop_wishes(&j);
     th_run_folder_close(j.run);
     json_decref(j.inputs);

@@ -181,7 +181,6 @@ static th_status encode_protected(th_guard_job *j, int64_t i) {
 th_status th_guard_find_pictures(th_guard_job *j) {
     pool pools[MOST_POOLS];
     int n = list_pools(j, pools);
-    th_sd_free(&j->sd);
     TH_TRY(load_all(j));
     for (int64_t i = 0; i < j->count; i++) TH_TRY(encode_protected(j, i));
     for (int i = 0; i < n; i++) TH_TRY(make_pool(j, &pools[i]));
