@@ -43,9 +43,14 @@ static void say_lead(const th_guard_order *o, th_str *out) {
     th_str_printf(out, "%lld of %lld guard%s should not be published", (long long)t.failed_gates, (long long)t.guards,
                   t.guards == 1 ? "" : "s");
     if (t.untold_gates) th_str_printf(out, ", and of %lld it is not told", (long long)t.untold_gates);
-    th_str_printf(out, ". Of %lld pair%s of guard and attacker %lld got through, %lld more with other steps; %lld held",
-                  (long long)t.cells, t.cells == 1 ? "" : "s", (long long)through, (long long)later,
-                  (long long)t.outcomes[TH_OUTCOME_HELD]);
+    if (!t.cells) {
+        th_str_puts(out, ". No attack was drawn.");
+        return;
+    }
+    th_str_printf(out, ". Of %lld pair%s of guard and attacker %lld got through", (long long)t.cells,
+                  t.cells == 1 ? "" : "s", (long long)through);
+    if (later) th_str_printf(out, ", %lld more with other steps than on the open model", (long long)later);
+    th_str_printf(out, "; %lld held", (long long)t.outcomes[TH_OUTCOME_HELD]);
     if (t.outcomes[TH_OUTCOME_UNSURE]) th_str_printf(out, ", %lld unsure", (long long)t.outcomes[TH_OUTCOME_UNSURE]);
     if (t.outcomes[TH_OUTCOME_ATTACKER_FAILED])
         th_str_printf(out, ", %lld showed nothing, as the attacker failed on the open model too",

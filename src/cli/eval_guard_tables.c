@@ -165,36 +165,33 @@ th_table *th_guard_failure_table(const th_guard_order *o) {
 
 static void drop_cell(th_table *t, const th_estimate *e) { th_cli_estimate_cell(t, e, 100, 0); }
 
-static void attack_cells(th_table *t, const th_study_comparison *c, bool brief) {
+static void attack_row(th_table *t, const th_guard_order *o, const th_study_cell *cell, bool brief) {
+    const th_study_comparison *c = &cell->all;
+    th_table_cell(t, "%s", model_name(o, cell->guard));
+    th_table_cell(t, "%s", attacker_name(o, cell->attacker));
+    outcome_cell(t, th_study_outcome_of(o->r->rules, c));
     steps_cell(t, c->step);
     share_cell(t, &c->open, brief);
     share_cell(t, &c->guarded, brief);
     drop_cell(t, &c->drop);
+    life_cell(t, &cell->half_life);
+    share_cell(t, &c->protective, brief);
+    if (!brief) share_cell(t, &c->protective_open, brief);
     steps_cell(t, c->guarded_step);
     share_cell(t, &c->guarded_best, brief);
     if (!brief) share_cell(t, &c->guarded_twice, brief);
-    share_cell(t, &c->protective, brief);
-    if (!brief) share_cell(t, &c->protective_open, brief);
 }
 
 th_table *th_guard_attack_table(const th_guard_order *o, bool brief) {
-    static const char *const full[] = {"Guard",           "Attacker",    "Outcome",       "Steps",
-                                       "Open, %",         "Guarded, %",  "Drop, points",  "Best steps",
-                                       "Guarded then, %", "At twice, %", "Protective, %", "Open model's, %",
-                                       "Half-life",       NULL},
-                             *const few[] = {"Guard",   "Attacker",      "Outcome",      "Steps",
-                                             "Open, %", "Guarded, %",    "Drop, points", "Best steps",
-                                             "Then, %", "Protective, %", "Half-life",    NULL};
+    static const char *const full[] = {
+        "Guard",     "Attacker",      "Outcome",    "Steps",      "Open, %",         "Guarded, %",  "Drop, points",
+        "Half-life", "Protective, %", "by open, %", "Best steps", "Guarded then, %", "At twice, %", NULL};
+    static const char *const few[] = {"Guard",         "Attacker",   "Outcome",      "Steps",
+                                      "Open, %",       "Guarded, %", "Drop, points", "Half-life",
+                                      "Protective, %", "Best steps", "Then, %",      NULL};
     th_table *t =
         new_table("Protected subjects: share of pictures that show them after an attack", 3, brief ? few : full);
-    for (int64_t i = 0; i < o->r->result->cell_count; i++) {
-        const th_study_cell *c = o->cells[i];
-        th_table_cell(t, "%s", model_name(o, c->guard));
-        th_table_cell(t, "%s", attacker_name(o, c->attacker));
-        outcome_cell(t, th_study_outcome_of(o->r->rules, &c->all));
-        attack_cells(t, &c->all, brief);
-        life_cell(t, &c->half_life);
-    }
+    for (int64_t i = 0; i < o->r->result->cell_count; i++) attack_row(t, o, o->cells[i], brief);
     return t;
 }
 

@@ -100,13 +100,15 @@ static th_gate judge_leaks(const th_study *s, const th_study_gates *g) {
 }
 
 static void say_class(const th_study *s, const th_study_rules *r, const th_study_gates *g, th_str *out) {
+    int said = 0;
     for (int64_t i = 0; i < s->group_count; i++) {
         double ratio = g->groups[i].ratio.value;
+        const char *name = s->groups[i];
         if (!(ratio < r->class_least)) continue;
-        th_str_printf(out, "%scaptions of the class%s%s%s keep %.0f %% of the open model's accuracy",
-                      out->length ? "; " : "", *s->groups[i] ? " (" : "", s->groups[i], *s->groups[i] ? ")" : "",
-                      100 * ratio);
+        th_str_puts(out, said++ ? ", " : "captions of the class keep ");
+        th_str_printf(out, "%.0f %%%s%s%s", 100 * ratio, *name ? " (" : "", name, *name ? ")" : "");
     }
+    if (said) th_str_puts(out, " of the open model's accuracy");
 }
 
 static void say_leaks(const th_study *s, const th_study_gates *g, th_str *out) {

@@ -18,8 +18,8 @@ static bool fits(const th_study_row *r, const th_study_filter *f) {
 
 static int against(int64_t a, int64_t b) { return (a > b) - (a < b); }
 
-/* step: whether it matters, as it does not between rows that make a pair. The seed comes late where it is no training's,
- * so that the pictures of a prompt follow one another. */
+/* step: whether it matters, as it does not between rows that make a pair. The seed comes late where it is no
+ * training's, so that the pictures of a prompt follow one another. */
 static int compare_rows(const th_study_row *a, const th_study_row *b, bool step) {
     int d = against(a->subject, b->subject);
     if (!d && a->kind == TH_STUDY_ATTACK) d = against(a->seed, b->seed);
@@ -155,16 +155,16 @@ th_status th_tally_mean(const th_tally *t, int64_t a, int64_t b, th_estimate *ou
     return th_tally_estimate(t, quotient, &(columns){a, b}, out);
 }
 
-/* Wilson's interval of a share, with as many trials as there are units. */
-static th_estimate of_units(const th_tally *t, double share) {
-    return th_share(llround(share * (double)t->count), t->count);
+/* Wilson's interval of a share hits / trials between whose units nothing differs: where all or none are hits, nobody
+ * knows how alike the trials of one are, so each unit counts as one; else they are as different as in all. */
+static th_estimate of_like_units(const th_tally *t, double hits, double trials) {
+    return th_share_as_of(hits / trials, hits > 0 && hits < trials ? trials : (double)t->count);
 }
 
 th_status th_tally_share(const th_tally *t, int64_t a, int64_t b, th_estimate *out) {
     double hits = th_tally_total(t, a), trials = th_tally_total(t, b);
-    bool mixed = hits > 0 && hits < trials;
-    if (t->count < 2 || (mixed && (double)t->count < trials)) return th_tally_mean(t, a, b, out);
-    *out = mixed ? th_share((int64_t)hits, t->count) : of_units(t, hits > 0);
+    TH_TRY(th_tally_mean(t, a, b, out));
+    if (t->count > 1 && (!(out->low < out->high) || (double)t->count == trials)) *out = of_like_units(t, hits, trials);
     return TH_OK;
 }
 
@@ -186,19 +186,20 @@ th_status th_tally_mean_ratio(const th_tally *t, th_estimate *out) {
 th_status th_tally_share_drop(const th_tally *t, th_estimate *out) {
     TH_TRY(th_tally_mean_drop(t, out));
     if (t->count < 2 || out->low < out->high) return TH_OK;
-    double n = th_tally_total(t, TH_PAIR_N), p = th_tally_total(t, TH_PAIR_A) / n, q = th_tally_total(t, TH_PAIR_B) / n;
-    th_estimate a = of_units(t, p), b = of_units(t, q);
-    out->low = p - q - hypot(a.value - a.low, b.high - b.value);
-    out->high = p - q + hypot(a.high - a.value, b.value - b.low);
+    double n = th_tally_total(t, TH_PAIR_N);
+    th_estimate a = of_like_units(t, th_tally_total(t, TH_PAIR_A), n);
+    th_estimate b = of_like_units(t, th_tally_total(t, TH_PAIR_B), n);
+    out->low = out->value - hypot(a.value - a.low, b.high - b.value);
+    out->high = out->value + hypot(a.high - a.value, b.value - b.low);
     return TH_OK;
 }
 
 th_status th_tally_share_ratio(const th_tally *t, th_estimate *out) {
     TH_TRY(th_tally_mean_ratio(t, out));
     if (t->count < 2 || !isfinite(out->value) || out->low < out->high || isnan(out->low)) return TH_OK;
-    double n = th_tally_total(t, TH_PAIR_N), p = th_tally_total(t, TH_PAIR_A) / n, q = th_tally_total(t, TH_PAIR_B) / n;
-    th_estimate b = of_units(t, q);
-    out->low = fmin(b.low, q) / p;
-    out->high = fmax(b.high, q) / p;
+    double n = th_tally_total(t, TH_PAIR_N), open = th_tally_total(t, TH_PAIR_A) / n;
+    th_estimate b = of_like_units(t, th_tally_total(t, TH_PAIR_B), n);
+    out->low = b.low / open;
+    out->high = b.high / open;
     return TH_OK;
 }

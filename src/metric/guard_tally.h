@@ -45,15 +45,15 @@ double th_tally_total(const th_tally *t, int64_t column);
 /* A function of the sums over units, all or those drawn; with fewer than two units the interval is NaN. */
 typedef double (*th_tally_value)(const double *sums, const void *user);
 th_status th_tally_estimate(const th_tally *t, th_tally_value value, const void *user, th_estimate *out);
-/* Column a over column b. Where each unit is one trial, or all or none are hits, Wilson's interval of as many trials as
- * there are units. */
+/* Column a over column b. Where each unit is one trial, or no unit differs from another, Wilson's interval: of as many
+ * trials as there are units where all or none are hits, else of all trials. */
 th_status th_tally_share(const th_tally *t, int64_t a, int64_t b, th_estimate *out);
 th_status th_tally_mean(const th_tally *t, int64_t a, int64_t b, th_estimate *out);
 
 /* Of pairs: columns are the first one's sum, the second one's, and pairs. */
 enum { TH_PAIR_A, TH_PAIR_B, TH_PAIR_N, TH_PAIR_WIDTH };
-/* a − b and b / a of shares. Where no unit differs from another the interval is made of those of both shares by
- * Wilson, with as many trials as there are units: for a difference as Newcombe does (1998, method 10). */
+/* a − b and b / a of shares. Where no unit differs from another the interval is made of those of the shares: for a
+ * difference as Newcombe does (1998, method 10). */
 th_status th_tally_share_drop(const th_tally *t, th_estimate *out);
 th_status th_tally_share_ratio(const th_tally *t, th_estimate *out);
 /* a − b and b / a of means. */

@@ -7,13 +7,16 @@
 #include "base/memory.h"
 #include "base/rng.h"
 
-th_estimate th_share(int64_t hits, int64_t trials) {
-    if (trials <= 0) return (th_estimate){NAN, NAN, NAN};
+th_estimate th_share_as_of(double p, double n) {
     const double z = 1.959963984540054;
-    double n = (double)trials, p = (double)hits / n;
+    if (!(n > 0)) return (th_estimate){NAN, NAN, NAN};
     double centre = (p + z * z / (2 * n)) / (1 + z * z / n);
     double half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
     return (th_estimate){p, fmax(0, centre - half), fmin(1, centre + half)};
+}
+
+th_estimate th_share(int64_t hits, int64_t trials) {
+    return th_share_as_of((double)hits / (double)trials, (double)trials);
 }
 
 #define DRAWS 2000

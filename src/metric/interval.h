@@ -11,6 +11,8 @@ typedef struct {
 
 /* A share of independent trials, with Wilson's score interval (Wilson 1927). No trials: all NaN. */
 th_estimate th_share(int64_t hits, int64_t trials);
+/* The same of a share that is known to be as sure as one of so many trials. */
+th_estimate th_share_as_of(double share, double trials);
 /* A share of trials that come in groups, as captions come by picture, and are alike within one: hits[i] of trials[i] in
  * group i. The interval is the bootstrap's: groups are drawn with replacement, and the share's 2.5 and 97.5 % points
  * over 2,000 such draws are taken (Efron and Tibshirani 1993, § 13.3; Davison and Hinkley 1997, § 3.8, for groups).

@@ -236,7 +236,7 @@ static void failures_come_first(void **state) {
     static const char *const page_parts[] = {"2 of 3 guards should not be published",
                                              "guards that fail a gate",
                                              "Failures first",
-                                             "do not publish: captions of the class",
+                                             "do not publish: captions of the class keep",
                                              "it draws bag-1 at its training prompt",
                                              "both gates passed",
                                              "out of memory",

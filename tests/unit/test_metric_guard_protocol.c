@@ -221,6 +221,22 @@ static void intervals_do_not_vanish_where_trainings_agree(void **state) {
     th_free(f);
 }
 
+/* Between 5 of 6 everywhere nothing differs either, but pictures do. */
+static void trainings_that_agree_in_a_share_leave_their_pictures_to_differ(void **state) {
+    (void)state;
+    fixture *f = new_fixture();
+    th_study_strength *curve;
+    int64_t count;
+    th_study_pick p = {.model = 1, .guard = 1, .subjects = 1};
+    for (int seed = 0; seed < 3; seed++) add_training(f, 1, 0, seed, 100, 6, 5, 0);
+    assert_ok(th_study_curve(&f->s, &p, &curve, &count));
+    th_estimate want = th_share(15, 18);
+    near_to(curve[0].subject.low, want.low);
+    near_to(curve[0].subject.high, want.high);
+    th_free(curve);
+    th_free(f);
+}
+
 /* --- half-life --- */
 
 static void half_lives_are_linear_between_strengths(void **state) {
@@ -435,7 +451,7 @@ static void a_whole_study_is_analysed_with_a_verdict(void **state) {
     assert_int_equal(r.gates[0].class_gate, TH_GATE_FAILED);
     assert_int_equal(r.gates[0].leak_gate, TH_GATE_UNTOLD);
     assert_string_equal(th_str_text(&r.gates[0].verdict),
-                        "do not publish: captions of the class (others) keep 40 % of the open model's accuracy; not "
+                        "do not publish: captions of the class keep 40 % (others) of the open model's accuracy; not "
                         "told: leaks");
     th_study_result_free(&r);
     add_leak(f, 0, 30, 0, 0.2f);
@@ -587,6 +603,7 @@ int main(void) {
         cmocka_unit_test(only_pairs_are_compared),
         cmocka_unit_test(an_attacker_that_shows_nothing_has_failed),
         cmocka_unit_test(intervals_do_not_vanish_where_trainings_agree),
+        cmocka_unit_test(trainings_that_agree_in_a_share_leave_their_pictures_to_differ),
         cmocka_unit_test(half_lives_are_linear_between_strengths),
         cmocka_unit_test(half_lives_vary_with_trainings),
         cmocka_unit_test(half_lives_beyond_the_last_strength_are_told_as_such),
