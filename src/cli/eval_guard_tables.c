@@ -228,7 +228,7 @@ static void unprotected_row(th_table *t, const th_guard_order *o, const th_study
     if (!e->pairs) return;
     th_table_cell(t, "%s", model_name(o, c->guard));
     th_table_cell(t, "%s", attacker_name(o, c->attacker));
-    th_table_cell(t, "%s%s", which, e->attacker_failed ? " (attacker failed)" : "");
+    th_table_cell(t, "%s%s", which, e->attacker_failed ? " (failed)" : "");
     if (e->attacker_failed) th_table_mark(t, TH_FAINT);
     steps_cell(t, e->step);
     share_cell(t, &e->open, brief);
@@ -243,12 +243,13 @@ static void unprotected_row(th_table *t, const th_guard_order *o, const th_study
 th_table *th_guard_unprotected_table(const th_guard_order *o, bool brief) {
     static const char *const columns[] = {"Guard", "Attacker",       "Subjects", "Steps", "Open, %",       "Guarded, %",
                                           "Ratio", "Fidelity, open", "guarded",  "Ratio", "Protective, %", NULL};
-    th_table *t = th_table_new("Unprotected subjects: what personalising them still gives");
+    th_table *t = th_table_new("Unprotected subjects: what personalising them still gives (failed: not even by the "
+                               "open model)");
     for (int i = 0; columns[i] && !(brief && i == 10); i++) th_table_column(t, i < 3 ? TH_LEFT : TH_RIGHT, columns[i]);
     for (int64_t i = 0; i < o->r->result->cell_count; i++) {
         const th_study_cell *c = o->cells[i];
-        unprotected_row(t, o, c, "of the same class", &c->same_class, brief);
-        unprotected_row(t, o, c, "of other classes", &c->other_classes, brief);
+        unprotected_row(t, o, c, "same class", &c->same_class, brief);
+        unprotected_row(t, o, c, "other classes", &c->other_classes, brief);
     }
     return t;
 }

@@ -257,7 +257,7 @@ static void failures_come_first(void **state) {
                                              "| trajectory | target | passed | passed | both gates passed |",
                                              "got through",
                                              "Unprotected subjects",
-                                             "of the same class",
+                                             "same class",
                                              "with attributes",
                                              "KID",
                                              "Subject found: bag-1",
