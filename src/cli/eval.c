@@ -3,7 +3,8 @@
 
 #define METHODS(X) \
     X(clip)        \
-    X(images)
+    X(images)      \
+    X(guard)
 
 #define DECLARED(name) extern const th_cli_method th_eval_##name;
 METHODS(DECLARED)
@@ -19,7 +20,7 @@ static bool method(int64_t i, th_cli_method *out) {
 
 const th_verb th_verb_eval = {
     .name = "eval",
-    .summary = "measure a CLIP model, or generated pictures",
+    .summary = "measure a CLIP model, generated pictures, or guarded models",
     .about = "Without a method it is clip that is meant.",
     .method = method,
     .first_is_default = true,

@@ -54,11 +54,18 @@ static int64_t most_bytes(const th_trial_run *r) {
 }
 
 /* As many cells as there are threads, or as the largest of them fit into memory; each then has more threads. */
-static void choose_side_by_side(th_trial_run *r) {
+static th_status choose_side_by_side(th_trial_run *r) {
     int64_t fit = r->memory / most_bytes(r);
+    if (!fit) {
+        char needs[TH_NUMBER_TEXT], has[TH_NUMBER_TEXT];
+        th_human_bytes(needs, (double)most_bytes(r));
+        th_human_bytes(has, (double)r->memory);
+        return th_fail(TH_E_USAGE, "the largest cell takes %s, and --memory allows %s", needs, has);
+    }
     if (r->side_by_side <= 0) r->side_by_side = r->threads;
-    if (r->side_by_side > fit) r->side_by_side = fit > 1 ? fit : 1;
+    if (r->side_by_side > fit) r->side_by_side = fit;
     r->threads_each = r->threads > r->side_by_side ? r->threads / (int)r->side_by_side : 1;
+    return TH_OK;
 }
 
 /* ---- --plan */
@@ -211,7 +218,7 @@ static th_status run_all(th_trial_run *r) {
     TH_TRY(th_trial_check(r));
     read_machine(r);
     TH_TRY(find_costs(r));
-    choose_side_by_side(r);
+    TH_TRY(choose_side_by_side(r));
     if (only_plan) {
         TH_TRY(th_trial_make_jobs(r));
         return plan(r);
