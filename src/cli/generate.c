@@ -153,6 +153,7 @@ static th_status load(th_drawing *d) {
     th_list words = th_get_list(o, "embedding");
     const char *lora = th_get_str(o, "lora"), *custom = th_get_str(o, "custom");
     th_sd_load_params p = {.parts = plan ? 0 : TH_SD_ALL, .variant = th_get_str(o, "variant")};
+    if (!plan) TH_TRY(th_sd_hasher_start(th_get_str(o, "model"), p.variant, &d->hasher));
     TH_TRY(th_sd_load(th_get_str(o, "model"), &p, &d->sd));
     if (lora) TH_TRY(th_lora_load(lora, th_get_f32(o, "lora-strength"), d->sd.unet));
     if (custom && !plan) TH_TRY(th_custom_load(custom, d->sd.unet)); /* new values, no new parameters */
@@ -298,6 +299,7 @@ static th_status run_all(th_drawing *d) {
 static th_status run(th_cli *cli) {
     th_drawing d = {.cli = cli};
     th_status s = run_all(&d);
+    th_sd_hasher_free(d.hasher);
     th_generator_free(d.generator);
     th_sd_free(&d.sd);
     th_prompts_free(&d.file);

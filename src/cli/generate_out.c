@@ -72,7 +72,7 @@ th_status th_drawing_describe(th_drawing *d) {
     th_options *o = d->cli->options;
     const char *model = th_get_str(o, "model"), *negative = th_get_str(o, "negative-prompt");
     const th_scheduler_row *sampler = d->p.scheduler ? d->p.scheduler : d->sd.scheduler.row;
-    TH_TRY(th_sd_weights_hash(model, d->hash));
+    TH_TRY(th_sd_hasher_finish(d->hasher, d->hash));
     d->inputs = json_pack("{s:{s:s, s:s}}", "model", "folder", model, "sha256", d->hash);
     if (!d->inputs) return th_fail(TH_E_INPUT, "--model: a name that is not UTF-8 cannot be noted in run.json");
     say(d, "Software", "theriac " TH_VERSION_STRING);

@@ -13,6 +13,7 @@ typedef struct {
     th_cli *cli;
     const char *out; /* the folder; NULL with --plan */
     th_arena *arena;
+    th_sd_hasher *hasher; /* of the model's weights, while they are loaded; NULL with --plan */
     th_sd sd;
     th_generator *generator;
     th_generate_params p;

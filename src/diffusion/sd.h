@@ -65,6 +65,12 @@ void th_sd_release(th_sd *sd, unsigned parts);
 th_status th_sd_save(const th_sd *sd, const char *dir, const char *dtype, unsigned same);
 /* What names the weights: SHA-256 over those of unet, vae and text_encoder. */
 th_status th_sd_weights_hash(const char *dir, char out[TH_HASH_TEXT]);
+/* The same by a thread beside other work, such as loading the folder: at full size it takes seconds. variant as in
+ * th_sd_load_params. The thread's errors come from _finish, which waits; _free (NULL is allowed) breaks off. */
+typedef struct th_sd_hasher th_sd_hasher;
+th_status th_sd_hasher_start(const char *dir, const char *variant, th_sd_hasher **out);
+th_status th_sd_hasher_finish(th_sd_hasher *h, char out[TH_HASH_TEXT]);
+void th_sd_hasher_free(th_sd_hasher *h);
 
 /* Texts as the text encoder takes them: ids [n, context], cut and padded. *cut (may be NULL): how many had to be cut.
  */

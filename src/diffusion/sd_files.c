@@ -132,17 +132,19 @@ static const struct {
               {"text_encoder", "model", TH_SD_TEXT}};
 enum { MODELS = sizeof models / sizeof *models };
 
-th_status th_sd_weights_hash(const char *dir, char out[TH_HASH_TEXT]) {
+th_status th_sd_hash_parts(const char *dir, const char *variant, const atomic_bool *stop, char out[TH_HASH_TEXT]) {
     char path[TH_PATH_MAX];
     th_hash h;
     th_hash_init(&h);
     for (int i = 0; i < MODELS; i++) {
         TH_TRY(th_sd_part_dir(dir, models[i].name, path));
-        TH_TRY(th_weights_hash(path, NULL, &h));
+        TH_TRY(th_weights_hash(path, variant, stop, &h));
     }
     th_hash_text(&h, out);
     return TH_OK;
 }
+
+th_status th_sd_weights_hash(const char *dir, char out[TH_HASH_TEXT]) { return th_sd_hash_parts(dir, NULL, NULL, out); }
 
 /* --- writing --- */
 

@@ -2,6 +2,8 @@
 #ifndef TH_DIFFUSION_SD_FILES_H
 #define TH_DIFFUSION_SD_FILES_H
 
+#include <stdatomic.h>
+
 #include "base/file.h"
 #include "diffusion/sd.h"
 
@@ -9,4 +11,7 @@
 th_status th_sd_write_rest(const th_scheduler_config *scheduler, const th_tokenizer *t, const char *dir);
 /* DIR/PART into path (TH_PATH_MAX bytes); a part that is no folder is TH_E_INPUT. */
 th_status th_sd_part_dir(const char *dir, const char *part, char *path);
+/* What th_sd_weights_hash is, of these variants, as long as *stop is not true. */
+th_status th_sd_hash_parts(const char *dir, const char *variant, const atomic_bool *stop, char out[TH_HASH_TEXT]);
+
 #endif

@@ -3,6 +3,8 @@
 #ifndef TH_MODEL_WEIGHTS_H
 #define TH_MODEL_WEIGHTS_H
 
+#include <stdatomic.h>
+
 #include "base/hash.h"
 #include "format/safetensors.h"
 #include "theriac/graph.h"
@@ -56,8 +58,8 @@ th_status th_weights_save_made(const char *path, const th_params *ps, th_weight_
 th_status th_weights_find_variant(const char *dir, char out[TH_VARIANT_MAX]);
 /* The file, or the folder's weights of that variant (NULL: what th_weights_find_variant finds). */
 th_status th_weights_open(const char *path, const char *variant, th_safetensors **out);
-/* All bytes of the files, in order. */
-th_status th_weights_hash(const char *path, const char *variant, th_hash *h);
+/* All bytes of the files, in order. TH_E_INTERRUPTED soon after *stop (NULL: never) becomes true. */
+th_status th_weights_hash(const char *path, const char *variant, const atomic_bool *stop, th_hash *h);
 
 /* "f16" → TH_ST_F16; torch (may be NULL): "float16". TH_E_USAGE for other names. */
 th_status th_saved_dtype(const char *name, th_st_dtype *out, const char **torch);

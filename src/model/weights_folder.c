@@ -59,21 +59,32 @@ th_status th_weights_open(const char *path, const char *variant, th_safetensors 
     return th_safetensors_open(path, *v ? v : variant, out);
 }
 
-th_status th_weights_hash(const char *path, const char *variant, th_hash *h) {
+/* Bytes after which a hash looks whether it is still wanted. */
+#define STRETCH ((size_t)16 << 20)
+
+static th_status hash_file(const char *file, const atomic_bool *stop, th_hash *h) {
+    th_mapping m;
+    th_status s = th_file_map(file, &m);
+    for (size_t at = 0; s == TH_OK && at < m.length; at += STRETCH) {
+        if (stop && atomic_load(stop))
+            s = th_fail(TH_E_INTERRUPTED, "%s: was not hashed to its end", file);
+        else
+            th_hash_add(h, (const char *)m.data + at, m.length - at < STRETCH ? m.length - at : STRETCH);
+    }
+    th_file_unmap(&m);
+    return s;
+}
+
+th_status th_weights_hash(const char *path, const char *variant, const atomic_bool *stop, th_hash *h) {
     th_safetensors *f = NULL;
     TH_TRY(th_weights_open(path, variant, &f));
     const char *last = NULL;
     th_status s = TH_OK;
     for (int64_t i = 0; i < th_safetensors_count(f) && s == TH_OK; i++) {
         const char *file = th_safetensors_at(f, i)->file; /* tensors of one file follow each other */
-        th_mapping m;
-        if (file == last || (s = th_file_map(file, &m)) != TH_OK) continue;
-        th_hash_add(h, m.data, m.length);
-        th_file_unmap(&m);
+        if (file != last) s = hash_file(file, stop, h);
         last = file;
     }
     th_safetensors_close(f);
     return s;
 }
-
-/* ---- out */

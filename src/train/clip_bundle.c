@@ -78,7 +78,7 @@ th_status th_clip_bundle_save(const th_clip_bundle *b, const char *dir, const ch
 th_status th_clip_weights_hash(const char *dir, char out[TH_HASH_TEXT]) {
     th_hash h;
     th_hash_init(&h);
-    TH_TRY(th_weights_hash(dir, NULL, &h));
+    TH_TRY(th_weights_hash(dir, NULL, NULL, &h));
     th_hash_text(&h, out);
     return TH_OK;
 }

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "diffusion/decode.h"
-#include "diffusion/sd.h"
+#include "diffusion/sd_files.h"
 #include "diffusion/sd_init.h"
 #include "format/bpe_train.h"
 #include "formula.h"
@@ -345,6 +345,67 @@ static void named_models_have_the_sizes_that_were_published(void **state) {
     assert_fails(th_sd_config_named("sd3", &c), TH_E_USAGE, "'sd3' is no known model");
 }
 
+/* --- hashes --- */
+
+static void name_variant(const char *part, const char *stem, const char *ending) {
+    char from[TH_PATH_MAX], to[TH_PATH_MAX];
+    snprintf(from, sizeof from, "%s/%s/%s.safetensors", SCRATCH, part, stem);
+    snprintf(to, sizeof to, "%s/%s/%s.%s.safetensors", SCRATCH, part, stem, ending);
+    assert_int_equal(rename(from, to), 0);
+}
+
+/* A folder of two variants, "a" of seed 1 and "b" of seed 2; hash: of each, before it was named so. */
+static void make_variants(const th_tokenizer *t, char hash[2][TH_HASH_TEXT]) {
+    th_sd_config c = tiny();
+    for (int i = 0; i < 2; i++) {
+        if (i) assert_int_equal(remove(SCRATCH "/model_index.json"), 0);
+        assert_ok(th_sd_write_random(&c, t, SCRATCH, "f32", (uint64_t)i + 1, NULL));
+        assert_ok(th_sd_weights_hash(SCRATCH, hash[i]));
+        name_variant("unet", "diffusion_pytorch_model", i ? "b" : "a");
+        name_variant("vae", "diffusion_pytorch_model", i ? "b" : "a");
+        name_variant("text_encoder", "model", i ? "b" : "a");
+        if (i) continue;
+        char alone[TH_HASH_TEXT];
+        assert_ok(th_sd_weights_hash(SCRATCH, alone)); /* the only variant needs not be named */
+        assert_string_equal(alone, hash[0]);
+    }
+}
+
+static void a_hash_beside_other_work_is_of_the_variant_asked_for(void **state) {
+    (void)state;
+    th_tokenizer *t = make_tokenizer(514, "a");
+    char hash[2][TH_HASH_TEXT], got[TH_HASH_TEXT];
+    th_sd_hasher *h = NULL;
+    assert_ok(th_remove_tree(SCRATCH));
+    make_variants(t, hash);
+    for (int i = 0; i < 2; i++) {
+        assert_ok(th_sd_hasher_start(SCRATCH, i ? "b" : "a", &h));
+        assert_ok(th_sd_hasher_finish(h, got));
+        assert_string_equal(got, hash[i]);
+        th_sd_hasher_free(h);
+    }
+    assert_ok(th_sd_hasher_start(SCRATCH, NULL, &h));
+    assert_fails(th_sd_hasher_finish(h, got), TH_E_INPUT, "holds the variants 'a' and 'b' of the weights");
+    th_sd_hasher_free(h);
+    th_sd_hasher_free(NULL);
+    th_tokenizer_free(t);
+}
+
+static void a_hash_that_is_not_wanted_any_more_is_broken_off(void **state) {
+    (void)state;
+    th_sd_config c = tiny();
+    th_tokenizer *t = make_tokenizer(514, "a");
+    atomic_bool stop = true;
+    char hash[TH_HASH_TEXT];
+    th_sd_hasher *h = NULL;
+    assert_ok(th_remove_tree(SCRATCH));
+    assert_ok(th_sd_write_random(&c, t, SCRATCH, "f32", 1, NULL));
+    assert_fails(th_sd_hash_parts(SCRATCH, NULL, &stop, hash), TH_E_INTERRUPTED, "was not hashed to its end");
+    assert_ok(th_sd_hasher_start(SCRATCH, NULL, &h));
+    th_sd_hasher_free(h);
+    th_tokenizer_free(t);
+}
+
 /* --- random folders --- */
 
 static void random_folders_depend_on_the_seed_alone(void **state) {
@@ -574,6 +635,8 @@ int main(void) {
         cmocka_unit_test(parts_that_do_not_fit_each_other_are_refused),
         cmocka_unit_test(texts_are_cut_and_padded),
         cmocka_unit_test(named_models_have_the_sizes_that_were_published),
+        cmocka_unit_test(a_hash_beside_other_work_is_of_the_variant_asked_for),
+        cmocka_unit_test(a_hash_that_is_not_wanted_any_more_is_broken_off),
         cmocka_unit_test(random_folders_depend_on_the_seed_alone),
         cmocka_unit_test(a_stopped_random_folder_is_not_whole),
         cmocka_unit_test(made_up_tokenizers_have_the_size_that_is_asked_for),
