@@ -129,6 +129,7 @@ typedef struct {
     int threads;
     int64_t bytes;
     double planned, planned_done, began; /* planned: seconds of jobs that were not found */
+    double last;                         /* when the newest of them ended */
     bool stopping;
 } crew;
 
@@ -194,12 +195,15 @@ static void leave(crew *c, int64_t at) {
     c->threads -= j->threads;
     c->bytes -= j->bytes;
     c->planned_done += j->seconds;
+    c->last = th_seconds();
     c->running[at] = c->running[--c->running_count];
 }
 
+/* At the pace so far, as it was when a job ended last: between, time alone goes on. */
 static double seconds_left(const crew *c) {
     if (c->planned_done <= 0) return NAN;
-    return (c->planned - c->planned_done) * (th_seconds() - c->began) / c->planned_done;
+    double left = (c->planned - c->planned_done) * (c->last - c->began) / c->planned_done;
+    return fmax(left - (th_seconds() - c->last), 0);
 }
 
 static void say_done(const crew *c, const slot *s) {
