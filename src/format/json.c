@@ -252,3 +252,15 @@ th_status th_json_write(const char *path, const json_t *value) {
     th_str_free(&text);
     return s;
 }
+
+json_t *th_json_with(json_t *list, json_t *item) {
+    if (!json_array_append_new(list, item)) return list;
+    json_decref(list);
+    return NULL;
+}
+
+json_t *th_json_numbers(const int64_t *values, int count) {
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++) list = th_json_with(list, json_integer(values[i]));
+    return list;
+}

@@ -40,6 +40,10 @@ th_status th_json_fail(const th_json *j, const char *field, const char *what);
 th_status th_json_text(const json_t *value, int indent, th_str *out);
 /* Writes the value with indent 2 and a newline at the end; PATH appears whole or not at all. */
 th_status th_json_write(const char *path, const json_t *value);
+/* A list with one item more; NULL, and both are gone, where that fails or either is NULL: to be told once, at the end,
+ * by what takes the list. */
+json_t *th_json_with(json_t *list, json_t *item);
+json_t *th_json_numbers(const int64_t *values, int count);
 
 /* Text from a file, made fit for an error message: control characters become '?', and what goes beyond the room '…'. */
 #define TH_SHOWN_MAX 128

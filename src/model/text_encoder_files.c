@@ -103,8 +103,16 @@ th_status th_text_encoder_weight_source(const void *model, const th_param *p, th
     return TH_OK;
 }
 
+/* What a whole CLIP model has beside its text encoder, and CLIPTextModelWithProjection. */
+static bool is_of_clip(const char *name) {
+    static const char *const others[] = {"vision_model.", "visual_projection.", "text_projection.", "logit_scale"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!strncmp(name, others[i], strlen(others[i]))) return true;
+    return false;
+}
+
 th_status th_text_encoder_load(th_text_encoder *e, const char *dir, const char *variant) {
-    return th_weights_load(dir, variant, th_text_encoder_params(e), th_text_encoder_weight_source, e);
+    return th_weights_load_whole(dir, variant, th_text_encoder_params(e), th_text_encoder_weight_source, e, is_of_clip);
 }
 
 th_status th_text_encoder_save(const th_text_encoder *e, const char *dir, const char *dtype) {

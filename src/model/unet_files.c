@@ -238,28 +238,15 @@ th_status th_unet_read_config(const char *dir, th_unet_config *c) {
     return s;
 }
 
-/* Appends to a list, which is freed where that fails. */
-static json_t *with(json_t *list, json_t *item) {
-    if (!json_array_append_new(list, item)) return list;
-    json_decref(list);
-    return NULL;
-}
-
 static json_t *block_names(const bool *attends, int levels, const char *plain, const char *attending) {
     json_t *list = json_array();
-    for (int i = 0; i < levels; i++) list = with(list, json_string(attends[i] ? attending : plain));
-    return list;
-}
-
-static json_t *numbers(const int64_t *values, int count) {
-    json_t *list = json_array();
-    for (int i = 0; i < count; i++) list = with(list, json_integer(values[i]));
+    for (int i = 0; i < levels; i++) list = th_json_with(list, json_string(attends[i] ? attending : plain));
     return list;
 }
 
 static json_t *heads_json(const th_unet_config *c) {
     for (int i = 1; i < c->levels; i++)
-        if (c->heads[i] != c->heads[0]) return numbers(c->heads, c->levels);
+        if (c->heads[i] != c->heads[0]) return th_json_numbers(c->heads, c->levels);
     return json_integer(c->heads[0]);
 }
 
@@ -276,7 +263,7 @@ th_status th_unet_write_config(const th_unet_config *c, const char *dir) {
         "{s:s, s:s, s:s, s:o, s:o, s:b, s:I, s:o, s:I, s:b, s:o, s:I, s:I, s:i, s:s, s:f, s:I, s:I, s:I, s:o, s:b, "
         "s:b}",
         "_class_name", "UNet2DConditionModel", "_diffusers_version", "0.30.0", "act_fn", "silu", "attention_head_dim",
-        heads_json(c), "block_out_channels", numbers(c->channels, c->levels), "center_input_sample", 0,
+        heads_json(c), "block_out_channels", th_json_numbers(c->channels, c->levels), "center_input_sample", 0,
         "cross_attention_dim", (json_int_t)c->cross_attention_dim, "down_block_types",
         block_names(c->attends_down, c->levels, "DownBlock2D", "CrossAttnDownBlock2D"), "downsample_padding",
         (json_int_t)1, "flip_sin_to_cos", c->flip_sin_to_cos, "freq_shift", shift_json(c->freq_shift), "in_channels",
@@ -304,7 +291,7 @@ th_status th_unet_weight_source(const void *model, const th_param *p, th_weight_
 }
 
 th_status th_unet_load(th_unet *u, const char *dir, const char *variant) {
-    return th_weights_load_whole(dir, variant, u->params, th_unet_weight_source, u);
+    return th_weights_load_whole(dir, variant, u->params, th_unet_weight_source, u, NULL);
 }
 
 th_status th_unet_save(const th_unet *u, const char *dir, const char *dtype) {

@@ -143,7 +143,7 @@ th_status th_vae_read_config(const char *dir, th_vae_config *c) {
 
 static json_t *repeated(const char *text, int n) {
     json_t *list = json_array();
-    for (int i = 0; i < n; i++) json_array_append_new(list, json_string(text));
+    for (int i = 0; i < n; i++) list = th_json_with(list, json_string(text));
     return list;
 }
 
@@ -151,19 +151,17 @@ th_status th_vae_write_config(const th_vae_config *c, const char *dir) {
     char path[TH_PATH_MAX];
     TH_TRY(th_make_dirs(dir));
     TH_TRY(th_path_join(path, dir, "config.json"));
-    json_t *channels = json_array();
-    for (int i = 0; i < c->levels; i++) json_array_append_new(channels, json_integer(c->channels[i]));
-    json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:f, s:o, s:o, s:b, s:b}",
-                          "_class_name", "AutoencoderKL", "_diffusers_version", "0.30.0", "act_fn", "silu",
-                          "block_out_channels", channels, "down_block_types", repeated("DownEncoderBlock2D", c->levels),
-                          "force_upcast", c->force_upcast, "in_channels", (json_int_t)c->in_channels, "latent_channels",
-                          (json_int_t)c->latent_channels, "layers_per_block", (json_int_t)c->layers_per_block,
-                          "mid_block_add_attention", c->mid_attention, "norm_num_groups", (json_int_t)c->groups,
-                          "out_channels", (json_int_t)c->out_channels, "sample_size", (json_int_t)c->sample_size,
-                          "scaling_factor", th_shortest(c->scaling_factor), "shift_factor",
-                          c->shift_factor != 0 ? json_real(th_shortest(c->shift_factor)) : json_null(),
-                          "up_block_types", repeated("UpDecoderBlock2D", c->levels), "use_post_quant_conv",
-                          c->post_quant_conv, "use_quant_conv", c->quant_conv);
+    json_t *j = json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:f, s:o, s:o, s:b, s:b}", "_class_name",
+        "AutoencoderKL", "_diffusers_version", "0.30.0", "act_fn", "silu", "block_out_channels",
+        th_json_numbers(c->channels, c->levels), "down_block_types", repeated("DownEncoderBlock2D", c->levels),
+        "force_upcast", c->force_upcast, "in_channels", (json_int_t)c->in_channels, "latent_channels",
+        (json_int_t)c->latent_channels, "layers_per_block", (json_int_t)c->layers_per_block, "mid_block_add_attention",
+        c->mid_attention, "norm_num_groups", (json_int_t)c->groups, "out_channels", (json_int_t)c->out_channels,
+        "sample_size", (json_int_t)c->sample_size, "scaling_factor", th_shortest(c->scaling_factor), "shift_factor",
+        c->shift_factor != 0 ? json_real(th_shortest(c->shift_factor)) : json_null(), "up_block_types",
+        repeated("UpDecoderBlock2D", c->levels), "use_post_quant_conv", c->post_quant_conv, "use_quant_conv",
+        c->quant_conv);
     th_status s = j ? th_json_write(path, j) : th_fail_memory();
     json_decref(j);
     return s;
@@ -186,7 +184,7 @@ th_status th_vae_weight_source(const void *model, const th_param *p, th_weight_s
 }
 
 th_status th_vae_load(th_vae *v, const char *dir, const char *variant) {
-    return th_weights_load_whole(dir, variant, th_vae_params(v), th_vae_weight_source, v);
+    return th_weights_load_whole(dir, variant, th_vae_params(v), th_vae_weight_source, v, NULL);
 }
 
 th_status th_vae_save(const th_vae *v, const char *dir, const char *dtype) {

@@ -149,7 +149,7 @@ th_status th_weights_load(const char *path, const char *variant, th_params *ps, 
 
 /* Every tensor of the file is some parameter's. */
 static th_status check_rest(const th_safetensors *file, const th_params *ps, th_weight_map map, const void *model,
-                            th_map *used) {
+                            bool (*beside)(const char *name), th_map *used) {
     for (int64_t i = 0; i < th_params_count(ps); i++) {
         th_weight_source s;
         const th_st_tensor *t;
@@ -159,6 +159,7 @@ static th_status check_rest(const th_safetensors *file, const th_params *ps, th_
     for (int64_t i = 0; i < th_safetensors_count(file); i++) {
         const th_st_tensor *t = th_safetensors_at(file, i);
         if (th_map_get(used, t->name, strlen(t->name), 0) || th_path_ends(t->name, "position_ids")) continue;
+        if (beside && beside(t->name)) continue;
         return th_fail(TH_E_INPUT, "%s: tensor '%.100s' has no place in the model that config.json describes", t->file,
                        t->name);
     }
@@ -166,11 +167,11 @@ static th_status check_rest(const th_safetensors *file, const th_params *ps, th_
 }
 
 th_status th_weights_load_whole(const char *path, const char *variant, th_params *ps, th_weight_map map,
-                                const void *model) {
+                                const void *model, bool (*beside)(const char *name)) {
     th_safetensors *file = NULL;
     TH_TRY(th_weights_open(path, variant, &file));
     th_map *used = th_map_new();
-    th_status s = used ? check_rest(file, ps, map, model, used) : th_fail_memory();
+    th_status s = used ? check_rest(file, ps, map, model, beside, used) : th_fail_memory();
     th_map_free(used);
     if (s == TH_OK) s = th_weights_read(file, ps, map, model);
     th_safetensors_close(file);

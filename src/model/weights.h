@@ -37,9 +37,10 @@ void th_weight_is_convolution(th_weight_source *s, const char *end);
  * for any, so the file's size bounds what a config can ask for. */
 th_status th_weights_load(const char *path, const char *variant, th_params *ps, th_weight_map map, const void *model);
 /* The same for files that should hold nothing else: a tensor that is no parameter's is TH_E_INPUT, since it belongs to
- * another model than the config describes. Buffers that end in "position_ids" are let be. */
+ * another model than the config describes. Buffers that end in "position_ids" are let be, and what `beside` (may be
+ * NULL) says belongs to other models in the same files. */
 th_status th_weights_load_whole(const char *path, const char *variant, th_params *ps, th_weight_map map,
-                                const void *model);
+                                const void *model, bool (*beside)(const char *name));
 /* The same as th_weights_load from an open file. */
 th_status th_weights_read(const th_safetensors *file, th_params *ps, th_weight_map map, const void *model);
 /* Writes PATH, a .safetensors file, in "f32", "f16" or "bf16". Sources that share a tensor cannot be written. */

@@ -157,7 +157,7 @@ static void a_saved_folder_is_read_back(void **state) {
 }
 
 /* transformers 5 writes "embeddings.…" where earlier versions wrote "text_model.embeddings.…", and very old ones a
- * buffer of positions. */
+ * buffer of positions and may have a projection. */
 static void names_of_newer_and_older_libraries_are_read(void **state) {
     (void)state;
     th_text_encoder *m = open_model("quick"), *r;
@@ -174,6 +174,7 @@ static void names_of_newer_and_older_libraries_are_read(void **state) {
             th_safetensors_declare(w, name, TH_ST_F32, d->rank, d->dim);
         }
         if (!newer) th_safetensors_declare(w, "text_model.embeddings.position_ids", TH_ST_I64, 1, (int64_t[]){T});
+        if (!newer) th_safetensors_declare(w, "text_projection.weight", TH_ST_F32, 1, (int64_t[]){1});
         assert_ok(th_safetensors_begin(w));
         for (const th_st_tensor *t; (t = th_safetensors_next(w));) {
             snprintf(name, sizeof name, "%s%s", newer ? "text_model." : "", t->name);
@@ -189,6 +190,18 @@ static void names_of_newer_and_older_libraries_are_read(void **state) {
         assert_true(same_values(ps, th_text_encoder_params(r)));
         th_text_encoder_free(r);
     }
+    th_text_encoder_free(m);
+}
+
+static void a_layer_that_the_config_does_not_have_is_named(void **state) {
+    (void)state;
+    th_text_encoder *m = open_model("quick"), *r;
+    th_text_encoder_config c = *th_text_encoder_get_config(m);
+    assert_ok(th_text_encoder_save(m, SCRATCH, "f32"));
+    c.tower.layers--;
+    assert_ok(th_text_encoder_new(&c, &r));
+    assert_fails(th_text_encoder_load(r, SCRATCH, NULL), TH_E_INPUT, "has no place in the model");
+    th_text_encoder_free(r);
     th_text_encoder_free(m);
 }
 
@@ -284,17 +297,23 @@ static void failed_allocations_lose_nothing(void **state) {
     assert_ok(th_remove_tree(SCRATCH));
 }
 
+static int clean_up(void **state) {
+    (void)state;
+    return th_remove_tree(SCRATCH) != TH_OK;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states_and_gradients_match_transformers),
         cmocka_unit_test(added_tokens_lie_beside_the_table),
         cmocka_unit_test(a_saved_folder_is_read_back),
         cmocka_unit_test(names_of_newer_and_older_libraries_are_read),
+        cmocka_unit_test(a_layer_that_the_config_does_not_have_is_named),
         cmocka_unit_test(configs_are_read_as_transformers_reads_them),
         cmocka_unit_test(a_wrong_vocabulary_is_named),
         cmocka_unit_test(too_many_tokens_fail_the_graph),
         cmocka_unit_test(sizes_are_those_of_stable_diffusion),
         cmocka_unit_test(failed_allocations_lose_nothing),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, clean_up);
 }

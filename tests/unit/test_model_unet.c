@@ -301,7 +301,7 @@ static th_status load(const char *dir, th_unet **out) {
     return s == TH_OK ? th_unet_load(*out, dir, NULL) : s;
 }
 
-/* The folders stay behind: `tests/fixtures/unet.py check unet_test/sd15 sd15` holds diffusers to them. */
+/* With TH_KEEP the folders stay behind: `tests/fixtures/unet.py check unet_test/sd15 sd15` holds diffusers to them. */
 static void a_saved_folder_is_read_back(void **state) {
     (void)state;
     for (int i = 0; i < FIXTURES; i++) {
@@ -608,6 +608,11 @@ static void failed_allocations_lose_nothing(void **state) {
     }
 }
 
+static int clean_up(void **state) {
+    (void)state;
+    return !getenv("TH_KEEP") && th_remove_tree(SCRATCH) != TH_OK;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outputs_and_gradients_match_diffusers),
@@ -627,5 +632,5 @@ int main(void) {
         cmocka_unit_test(sd21_has_as_many_parameters),
         cmocka_unit_test(failed_allocations_lose_nothing),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, clean_up);
 }
