@@ -13,6 +13,7 @@
 #include "data/dataset_subtexts.h"
 #include "defense/defense.h"
 #include "format/json.h"
+#include "train/fit_options.h"
 
 static const th_option options[] = {
     TH_OPT_PATH("model", "models/fashion-clip", "CLIP folder to start from", .argument = "DIR"),
@@ -184,7 +185,7 @@ static th_status fit(work *w, const stage *s, th_clip_bundle *b, th_dataset *pai
     p.epochs = s->epochs;
     p.options = method_options;
     p.subtexts = subtexts;
-    p.compute = th_clip_fit_best_dtype();
+    p.compute = th_fit_best_dtype();
     p.train.schedule.lr = s->lr;
     p.train.schedule.warmup = 10;
     p.train.seed = w->seed;

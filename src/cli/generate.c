@@ -79,7 +79,6 @@ static th_status read_params(th_drawing *d) {
     th_options *o = d->cli->options;
     th_generate_params *p = &d->p;
     const char *size = th_get_str(o, "size"), *scheduler = th_get_str(o, "scheduler");
-    int64_t dtype = th_get_choice(o, "dtype");
     th_generate_params_init(p);
     p->steps = th_get_i64(o, "steps");
     p->batch = th_get_i64(o, "batch");
@@ -87,7 +86,7 @@ static th_status read_params(th_drawing *d) {
     p->rescale = th_get_f32(o, "guidance-rescale");
     p->scheduler = strcmp(scheduler, "model") ? th_scheduler_find(scheduler) : NULL;
     p->threads = (int)th_get_i64(o, "threads");
-    p->compute = dtype == 0 ? th_fit_best_dtype() : dtype == 2 ? TH_BF16 : TH_F32;
+    p->compute = th_fit_read_dtype(o);
     p->memory = (size_t)th_get_i64(o, "memory");
     p->tiles = th_get_bool(o, "vae-tiles");
     p->release_text = true;

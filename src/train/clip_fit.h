@@ -49,9 +49,6 @@ void th_clip_fit_get_cost(const th_clip_fit *f, th_clip_fit_cost *out);
 void th_clip_fit_set_run(th_clip_fit *f, th_run_folder *run);
 th_status th_clip_fit_run(th_clip_fit *f, const th_watch *w, th_train_result *result);
 
-/* bf16 where the processor has instructions for it, else f32. */
-th_dtype th_clip_fit_best_dtype(void);
-
 /* Options that every way of training shares, and what they say; method tables are added by the caller. */
 extern const th_option th_clip_fit_options[];
 /* Learning rate, epochs and the like differ from method to method: `lr` 0 and `epochs` 0 in the options keep p's own.

@@ -1,73 +1,37 @@
 /* The options that every way of training CLIP shares. */
-#include "base/machine.h"
 #include "data/loader.h"
 #include "train/clip_fit.h"
+#include "train/fit_options.h"
 
 const th_option th_clip_fit_options[] = {
-    TH_OPT_F32("lr", 0, "highest learning rate; 0: the method's own", TH_AT_LEAST(0)),
+    TH_FIT_OPTION_LR,
     TH_OPT_F32("epochs", 0, "times through the data; 0: the method's own", TH_AT_LEAST(0)),
-    TH_OPT_INT("steps", 0, "optimizer steps; 0: from --epochs", TH_AT_LEAST(0)),
+    TH_FIT_OPTION_STEPS,
     TH_OPT_INT("batch", 64, "pairs in a batch", TH_WITHIN(2, 1 << 20)),
-    TH_OPT_INT("accumulate", 1, "batches whose gradients are averaged for one step", TH_AT_LEAST(1)),
-    TH_OPT_INT("warmup", 50, "steps in which the learning rate rises; at most half of all", TH_AT_LEAST(0)),
-    TH_OPT_CHOICE("schedule", "cosine|linear|constant", "cosine", "how the learning rate falls after that"),
+    TH_FIT_OPTION_ACCUMULATE,
+    TH_FIT_OPTION_WARMUP(50),
     TH_OPT_F32("weight-decay", 0.1, "AdamW's, on matrices only", TH_AT_LEAST(0)),
-    TH_OPT_F32("beta1", 0.9, "AdamW's", TH_WITHIN(0, 0.9999)),
-    TH_OPT_F32("beta2", 0.999, "AdamW's", TH_WITHIN(0, 0.999999)),
-    TH_OPT_F32("eps", 1e-8, "AdamW's", TH_ABOVE(0)),
-    TH_OPT_F32("clip", 0, "gradients are scaled down to this norm; 0: never", TH_AT_LEAST(0)),
-    TH_OPT_F32("average", 0, "decay of a moving average of the weights (EMA), which is then the result; 0: none",
-               TH_WITHIN(0, 0.99999)),
+    TH_FIT_OPTIONS_ADAMW(0, 0),
     TH_OPT_F32("crop", 1, "random crops show at least this share of a picture; 1: no cropping", TH_ABOVE(0),
                TH_AT_MOST(1)),
     TH_OPT_CLEAN,
     TH_OPT_INT("text-tokens", 0, "cut texts to so many tokens; 0: as the longest of them needs", TH_AT_LEAST(0)),
     TH_OPT_INT("seed", 0, "of order, augmentation and initial weights", TH_AT_LEAST(0)),
-    TH_OPT_CHOICE("dtype", "auto|f32|bf16", "auto",
-                  "what products are computed in; auto: bf16 where the processor has it"),
-    TH_OPT_INT("threads", 0, "threads that compute; 0: all", TH_WITHIN(0, 1024)),
-    TH_OPT_INT("loader-threads", 2, "threads that read pictures in the background",
-               TH_WITHIN(0, TH_LOADER_THREADS_MAX)),
-    TH_OPT_SIZE("memory", 0, "budget for all of the training, such as 4G; 0: none", TH_AT_LEAST(0)),
-    TH_OPT_INT("eval-every", 0, "steps between evaluations on --eval; 0: at the end only", TH_AT_LEAST(0)),
-    TH_OPT_INT("checkpoint-every", 500, "steps between checkpoints", TH_AT_LEAST(0)),
-    TH_OPT_INT("keep", 2, "checkpoints that are kept", TH_AT_LEAST(1)),
+    TH_FIT_OPTIONS_RUN(2),
     TH_OPT_END,
 };
 
-th_dtype th_clip_fit_best_dtype(void) {
-    th_machine m;
-    th_machine_look(&m);
-    return m.avx512_bf16 || m.amx_bf16 ? TH_BF16 : TH_F32;
-}
-
 th_status th_clip_fit_read(th_options *o, th_clip_fit_params *p) {
-    th_train_params *t = &p->train;
-    if (th_get_f64(o, "lr") > 0) t->schedule.lr = th_get_f64(o, "lr");
+    th_fit_read_train(o, &p->train);
     if (th_get_f64(o, "epochs") > 0) p->epochs = th_get_f64(o, "epochs");
-    t->steps = th_get_i64(o, "steps");
     p->batch = th_get_i64(o, "batch");
-    t->accumulate = th_get_i64(o, "accumulate");
-    t->schedule.warmup = th_get_i64(o, "warmup");
-    t->schedule.kind = (th_schedule_kind)th_get_choice(o, "schedule");
-    t->adamw = (th_adamw_params){.beta1 = th_get_f32(o, "beta1"),
-                                 .beta2 = th_get_f32(o, "beta2"),
-                                 .eps = th_get_f32(o, "eps"),
-                                 .weight_decay = th_get_f32(o, "weight-decay"),
-                                 .clip_norm = th_get_f32(o, "clip")};
-    t->average = th_get_f64(o, "average");
-    t->seed = (uint64_t)th_get_i64(o, "seed");
-    t->eval_every = th_get_i64(o, "eval-every");
-    t->checkpoint_every = th_get_i64(o, "checkpoint-every");
-    t->keep = th_get_i64(o, "keep");
     p->crop = th_get_f32(o, "crop");
     p->cleaning = (th_text_cleaning)th_get_choice(o, "clean");
     p->text_tokens = th_get_i64(o, "text-tokens");
     p->threads = (int)th_get_i64(o, "threads");
     p->loader_threads = (int)th_get_i64(o, "loader-threads");
     p->memory = (size_t)th_get_i64(o, "memory");
-    int64_t dtype = th_get_choice(o, "dtype");
-    p->compute = dtype == 0 ? th_clip_fit_best_dtype() : dtype == 2 ? TH_BF16 : TH_F32;
+    p->compute = th_fit_read_dtype(o);
     p->options = o;
     return th_options_check(o);
 }

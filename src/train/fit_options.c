@@ -5,31 +5,17 @@
 #include "data/loader.h"
 
 const th_option th_fit_options[] = {
-    TH_OPT_F32("lr", 0, "highest learning rate; 0: the method's own", TH_AT_LEAST(0)),
+    TH_FIT_OPTION_LR,
     TH_OPT_F32("epochs", 1, "times through the data", TH_ABOVE(0)),
-    TH_OPT_INT("steps", 0, "optimizer steps; 0: from --epochs", TH_AT_LEAST(0)),
+    TH_FIT_OPTION_STEPS,
     TH_OPT_INT("batch", 32, "pictures in a batch", TH_WITHIN(1, 1 << 20)),
-    TH_OPT_INT("accumulate", 1, "batches whose gradients are averaged for one step", TH_AT_LEAST(1)),
-    TH_OPT_INT("warmup", 100, "steps in which the learning rate rises; at most half of all", TH_AT_LEAST(0)),
-    TH_OPT_CHOICE("schedule", "cosine|linear|constant", "cosine", "how the learning rate falls after that"),
+    TH_FIT_OPTION_ACCUMULATE,
+    TH_FIT_OPTION_WARMUP(100),
     TH_OPT_F32("weight-decay", 0.01, "AdamW's, on matrices and filters only", TH_AT_LEAST(0)),
-    TH_OPT_F32("beta1", 0.9, "AdamW's", TH_WITHIN(0, 0.9999)),
-    TH_OPT_F32("beta2", 0.999, "AdamW's", TH_WITHIN(0, 0.999999)),
-    TH_OPT_F32("eps", 1e-8, "AdamW's", TH_ABOVE(0)),
-    TH_OPT_F32("clip", 1, "gradients are scaled down to this norm; 0: never", TH_AT_LEAST(0)),
-    TH_OPT_F32("average", 0.999, "decay of a moving average of the weights (EMA), which is then the result; 0: none",
-               TH_WITHIN(0, 0.99999)),
+    TH_FIT_OPTIONS_ADAMW(1, 0.999),
     TH_OPT_BOOL("flip", false, "mirror half of the pictures; captions that tell left from right forbid it"),
     TH_OPT_INT("seed", 0, "of order, noise and initial weights", TH_AT_LEAST(0)),
-    TH_OPT_CHOICE("dtype", "auto|f32|bf16", "auto",
-                  "what products are computed in; auto: bf16 where the processor has it"),
-    TH_OPT_INT("threads", 0, "threads that compute; 0: all", TH_WITHIN(0, 1024)),
-    TH_OPT_INT("loader-threads", 1, "threads that read pictures in the background",
-               TH_WITHIN(0, TH_LOADER_THREADS_MAX)),
-    TH_OPT_SIZE("memory", 0, "budget for all of the training, such as 4G; 0: none", TH_AT_LEAST(0)),
-    TH_OPT_INT("eval-every", 0, "steps between evaluations on --eval; 0: at the end only", TH_AT_LEAST(0)),
-    TH_OPT_INT("checkpoint-every", 500, "steps between checkpoints", TH_AT_LEAST(0)),
-    TH_OPT_INT("keep", 2, "checkpoints that are kept", TH_AT_LEAST(1)),
+    TH_FIT_OPTIONS_RUN(1),
     TH_OPT_END,
 };
 
@@ -50,12 +36,14 @@ th_dtype th_fit_best_dtype(void) {
 
 bool th_fit_decays(const th_param *p) { return th_param_desc(p)->rank >= 2; }
 
-th_status th_fit_read(th_options *o, th_fit_params *p) {
-    th_train_params *t = &p->train;
+th_dtype th_fit_read_dtype(th_options *o) {
+    int64_t dtype = th_get_choice(o, "dtype");
+    return dtype == 0 ? th_fit_best_dtype() : dtype == 2 ? TH_BF16 : TH_F32;
+}
+
+void th_fit_read_train(th_options *o, th_train_params *t) {
     if (th_get_f64(o, "lr") > 0) t->schedule.lr = th_get_f64(o, "lr");
-    p->epochs = th_get_f64(o, "epochs");
     t->steps = th_get_i64(o, "steps");
-    p->batch = th_get_i64(o, "batch");
     t->accumulate = th_get_i64(o, "accumulate");
     t->schedule.warmup = th_get_i64(o, "warmup");
     t->schedule.kind = (th_schedule_kind)th_get_choice(o, "schedule");
@@ -65,16 +53,21 @@ th_status th_fit_read(th_options *o, th_fit_params *p) {
                                  .weight_decay = th_get_f32(o, "weight-decay"),
                                  .clip_norm = th_get_f32(o, "clip")};
     t->average = th_get_f64(o, "average");
-    p->flip = th_get_bool(o, "flip");
     t->seed = (uint64_t)th_get_i64(o, "seed");
     t->eval_every = th_get_i64(o, "eval-every");
     t->checkpoint_every = th_get_i64(o, "checkpoint-every");
     t->keep = th_get_i64(o, "keep");
+}
+
+th_status th_fit_read(th_options *o, th_fit_params *p) {
+    th_fit_read_train(o, &p->train);
+    p->epochs = th_get_f64(o, "epochs");
+    p->batch = th_get_i64(o, "batch");
+    p->flip = th_get_bool(o, "flip");
     p->threads = (int)th_get_i64(o, "threads");
     p->loader_threads = (int)th_get_i64(o, "loader-threads");
     p->memory = (size_t)th_get_i64(o, "memory");
-    int64_t dtype = th_get_choice(o, "dtype");
-    p->compute = dtype == 0 ? th_fit_best_dtype() : dtype == 2 ? TH_BF16 : TH_F32;
+    p->compute = th_fit_read_dtype(o);
     return th_options_check(o);
 }
 

@@ -28,7 +28,6 @@ const th_option th_tune_options[] = {
 
 void th_tune_read(th_options *o, th_train_params *t, th_tune_params *p) {
     th_schedule_kind kind = TH_CONSTANT;
-    int64_t dtype = th_get_choice(o, "dtype");
     th_schedule_parse(th_get_str(o, "schedule"), &kind);
     t->schedule = (th_schedule){.kind = kind, .lr = th_get_f64(o, "lr"), .warmup = th_get_i64(o, "warmup")};
     t->steps = th_get_i64(o, "steps");
@@ -43,5 +42,5 @@ void th_tune_read(th_options *o, th_train_params *t, th_tune_params *p) {
     t->keep = th_get_i64(o, "keep");
     p->threads = (int)th_get_i64(o, "threads");
     p->memory = (size_t)th_get_i64(o, "memory");
-    p->compute = dtype == 0 ? th_fit_best_dtype() : dtype == 2 ? TH_BF16 : TH_F32;
+    p->compute = th_fit_read_dtype(o);
 }
