@@ -291,7 +291,7 @@ static void failed_allocations_lose_nothing(void **state) {
     open_fixture(&f);
     th_status s = TH_E_MEMORY;
     size_t before = 0;
-    for (int64_t at = 1; s == TH_E_MEMORY; at += 1 + at / 8) {
+    for (int64_t at = 1; s == TH_E_MEMORY; at += 1 + at / 4) {
         th_guard_judgement j;
         th_study_free(&f.s);
         assert_ok(th_study_read(&f.s, f.p.pictures.set, f.columns[0], "pictures.tsv"));
