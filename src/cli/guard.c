@@ -3,7 +3,7 @@
 #include "cli/guard_model.h"
 
 /* Beside the methods that change a model, which src/guard lists. */
-#define OTHERS(X)
+#define OTHERS(X) X(anti_dreambooth)
 
 #define DECLARED(name) extern const th_cli_method th_guard_cli_##name;
 OTHERS(DECLARED)

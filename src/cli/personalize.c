@@ -444,7 +444,8 @@ static th_status run_all(work *w) {
 
 static th_status run(th_cli *cli) {
     work w = {.cli = cli, .method = th_personalizers[cli->method]};
-    th_status s = th_cli_fit_stopped(run_all(&w), w.run);
+    th_status s = run_all(&w);
+    s = th_cli_fit_stopped(s, w.run);
     close_model(&w);
     th_moments_free(&w.subject_moments);
     th_moments_free(&w.class_moments);

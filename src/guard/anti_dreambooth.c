@@ -103,12 +103,10 @@ static th_status plan_within(th_anti *a, double share) {
 static th_status make_plans(th_anti *a) {
     static const double shares[] = {1, 0.85, 0.7, 0.55};
     TH_TRY(th_vae_encoder_new(a->sd->vae, 1, a->p.side, a->p.side, a->p.threads, &a->encoder));
-    th_status s = TH_E_MEMORY;
-    for (size_t i = 0; i < sizeof shares / sizeof *shares && s == TH_E_MEMORY; i++) {
-        if (i && !a->p.memory) break;
+    th_status s = plan_within(a, shares[0]);
+    for (size_t i = 1; i < sizeof shares / sizeof *shares && s == TH_E_MEMORY && a->p.memory; i++)
         s = plan_within(a, shares[i]);
-    }
-    return s;
+    return s == TH_E_MEMORY ? plan_within(a, shares[0]) : s; /* whose message names the budget */
 }
 
 /* ---- setting up */
