@@ -234,6 +234,7 @@ static th_status run(th_cli *cli) {
     th_status s = run_all(&r);
     th_trial_free_jobs(&r);
     th_sheet_free(&r.class_prompts);
+    th_map_free(r.guarded);
     th_trial_free(&r.trial);
     return s;
 }

@@ -254,11 +254,27 @@ typedef struct {
     int64_t model, subject, attacker, seed; /* places */
 } cell;
 
+/* What the model's publisher put in place of the subject's pictures; NULL: nothing. */
+static const char *replaced(const th_trial_run *r, int64_t model, int64_t subject, int64_t attacker) {
+    const th_trial_model *m = &r->trial.models[model];
+    return m->pictures && !r->trial.attackers[attacker].others ? m->pictures[subject] : NULL;
+}
+
+const char *th_trial_pictures(const th_trial_run *r, int64_t model, int64_t subject, int64_t attacker) {
+    const char *set = replaced(r, model, subject, attacker);
+    const th_trial_subject *s = &r->trial.subjects[subject];
+    return set ? set : r->trial.attackers[attacker].others ? s->others : s->pictures;
+}
+
+const char *th_trial_mixed(const th_trial_run *r, int64_t model, int64_t subject, int64_t attacker) {
+    bool own = replaced(r, model, subject, attacker) != NULL;
+    return th_arena_printf(r->trial.arena, "%s/sets/%s-%s%s%s", r->out, r->trial.subjects[subject].name,
+                           r->trial.attackers[attacker].name, own ? "-" : "", own ? r->trial.models[model].name : "");
+}
+
 static const char *instances_of(const th_trial_run *r, const cell *c) {
-    const th_trial_attacker *a = &r->trial.attackers[c->attacker];
-    const th_trial_subject *s = &r->trial.subjects[c->subject];
-    if (a->mixed_with >= 0 && r->out) return th_arena_printf(r->trial.arena, "%s/sets/%s-%s", r->out, s->name, a->name);
-    return a->others ? s->others : s->pictures;
+    bool mixed = r->trial.attackers[c->attacker].mixed_with >= 0 && r->out;
+    return (mixed ? th_trial_mixed : th_trial_pictures)(r, c->model, c->subject, c->attacker);
 }
 
 /* What the method calls what it learns. */

@@ -57,6 +57,16 @@ static th_status hash_set(const th_trial_run *r, const char *field, const char *
     return s;
 }
 
+/* Neither judges nor attackers with pictures of their own may have one that a guard was made with. */
+static th_status check_unguarded(const th_trial_run *r, const char *field, const char *spec) {
+    int64_t found = -1;
+    if (!th_map_count(r->guarded)) return TH_OK;
+    TH_TRY(hash_set(r, field, spec, 1, r->guarded, &found));
+    if (found < 0) return TH_OK;
+    return th_fail(TH_E_INPUT, "%s: field '%s': picture %lld is one that a guard was made with", r->trial.file, field,
+                   (long long)found);
+}
+
 /* Pictures that somebody trains on and those that fidelity is measured by must be different ones. */
 static th_status check_subject(const th_trial_run *r, const th_trial_subject *s) {
     char pictures[160], held_out[160], others[160];
@@ -70,6 +80,8 @@ static th_status check_subject(const th_trial_run *r, const th_trial_subject *s)
     if (status == TH_OK && s->others) status = hash_set(r, others, s->others, 1, seen, NULL);
     if (status == TH_OK) status = hash_set(r, held_out, s->held_out, LEAST_JUDGED, seen, &found);
     th_map_free(seen);
+    if (status == TH_OK) status = check_unguarded(r, held_out, s->held_out);
+    if (status == TH_OK && s->others) status = check_unguarded(r, others, s->others);
     if (status != TH_OK || found < 0) return status;
     return th_fail(TH_E_INPUT,
                    "%s: field '%s': picture %lld is one of '%s' too; judges want pictures that nobody trains "
@@ -85,6 +97,10 @@ static th_status check_sets(const th_trial_run *r) {
         TH_TRY(try_set(r, field, t->models[i].yes, LEAST_JUDGED));
         snprintf(field, sizeof field, "guards.%s.protective.no", t->models[i].name);
         TH_TRY(try_set(r, field, t->models[i].no, LEAST_JUDGED));
+        for (int64_t k = 0; k < t->subject_count && t->models[i].pictures; k++) {
+            snprintf(field, sizeof field, "guards.%s.pictures.%s", t->models[i].name, t->subjects[k].name);
+            TH_TRY(try_set(r, field, t->models[i].pictures[k], 1));
+        }
     }
     for (int64_t i = 0; i < t->attacker_count; i++) {
         snprintf(field, sizeof field, "attackers.%s.first.data", t->attackers[i].name);
@@ -99,22 +115,32 @@ static th_status check_sets(const th_trial_run *r) {
 
 /* ---- what a guard says that it was trained on */
 
-/* Texts of guard.json as a set; none where the folder has no such file. */
+static th_status keep_texts(const th_json *j, const char *field, const json_t *list, th_map *out) {
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        if (!text) return th_json_fail(j, field, "what a guard's card has there: texts");
+        TH_TRY(th_map_set(out, text, strlen(text), 1));
+    }
+    return TH_OK;
+}
+
+/* Texts of guard.json as a set, and pictures into the run's; none where the folder has no such file. */
 static th_status read_card(const th_trial_run *r, const th_trial_model *m, th_map *texts) {
     char path[TH_PATH_MAX];
     th_json j = {0};
-    json_t *list = NULL;
+    json_t *list = NULL, *subjects = NULL;
     TH_TRY(th_path_join(path, m->dir, "guard.json"));
+    if (!th_path_exists(path) && !strcmp(m->dir, r->trial.models[0].dir)) return TH_OK;
     if (!th_path_exists(path)) {
         th_cli_note(r->cli, "%s: has no guard.json, so it cannot be told whether prompts were trained on", m->dir);
         return TH_OK;
     }
     th_status s = th_json_load(path, CARD_MAX, &j);
     if (s == TH_OK) s = th_json_array(&j, "texts", &list);
-    for (size_t i = 0; i < json_array_size(list) && s == TH_OK; i++) {
-        const char *text = json_string_value(json_array_get(list, i));
-        s = text ? th_map_set(texts, text, strlen(text), 1) : th_json_fail(&j, "texts", "a list of texts");
-    }
+    if (s == TH_OK) s = keep_texts(&j, "texts", list, texts);
+    if (s == TH_OK) s = th_json_array(&j, "subjects", &subjects);
+    for (size_t i = 0; i < json_array_size(subjects) && s == TH_OK; i++)
+        s = keep_texts(&j, "subjects", json_object_get(json_array_get(subjects, i), "pictures_sha256"), r->guarded);
     th_json_free(&j);
     return s;
 }
@@ -237,6 +263,7 @@ static th_status check_only(const th_trial_run *r) {
 }
 
 th_status th_trial_check(th_trial_run *r) {
+    if (!(r->guarded = th_map_new())) return th_fail_memory();
     TH_TRY(check_only(r));
     TH_TRY(read_class_prompts(r));
     TH_TRY(check_models(r));

@@ -182,22 +182,48 @@ static th_status read_subjects(th_trial *t) {
     return TH_OK;
 }
 
+/* Perturbed pictures protect on any model, so the open one is meant where none is given. */
+static th_status read_perturbed(th_trial *t, const char *where, th_trial_model *m) {
+    char field[FIELD_MAX];
+    json_t *object, *value;
+    const char *subject;
+    int64_t at;
+    path_to(field, where, "pictures");
+    if (!(m->pictures = th_arena_alloc(t->arena, (size_t)t->subject_count, sizeof *m->pictures)))
+        return th_fail_memory();
+    TH_TRY(read_object(t, where, "pictures", &object));
+    json_object_foreach(object, subject, value) {
+        TH_TRY(find_name(t, field, "subject", subject, subject_name, t->subject_count, &at));
+        TH_TRY(read_text(t, field, subject, true, &m->pictures[at]));
+    }
+    bool perturbs = !strcmp(m->mode, "perturbation");
+    for (int64_t s = 0; s < t->subject_count; s++)
+        if ((m->pictures[s] != NULL) != (perturbs && m->protects >> s & 1))
+            return th_json_fail(&t->json, field,
+                                "the perturbed pictures of each protected subject, with \"mode\": "
+                                "\"perturbation\", and else not there");
+    return TH_OK;
+}
+
 static th_status read_guard(th_trial *t, const char *name, const json_t *object, th_trial_model *m) {
     char where[FIELD_MAX], field[FIELD_MAX];
     json_t *protective;
     path_to(where, "guards", name);
     m->name = name;
     if (!strcmp(name, "open")) return th_fail(TH_E_INPUT, "%s: 'guards.open' is the open model's name", t->file);
-    TH_TRY(check_keys(t, where, object, "model|mode|protects|protective"));
-    TH_TRY(read_text(t, where, "model", true, &m->dir));
+    TH_TRY(check_keys(t, where, object, "model|mode|protects|protective|pictures"));
     TH_TRY(read_text(t, where, "mode", true, &m->mode));
+    bool perturbs = !strcmp(m->mode, "perturbation");
+    if (perturbs) m->dir = t->models[0].dir;
+    TH_TRY(read_text(t, where, "model", !perturbs, &m->dir));
     path_to(field, where, "mode");
-    if (strcmp(m->mode, "pattern") && strcmp(m->mode, "erasure") && strcmp(m->mode, "target"))
-        return th_json_fail(&t->json, field, "\"pattern\", \"erasure\" or \"target\"");
+    if (!perturbs && strcmp(m->mode, "pattern") && strcmp(m->mode, "erasure") && strcmp(m->mode, "target"))
+        return th_json_fail(&t->json, field, "\"pattern\", \"erasure\", \"target\" or \"perturbation\"");
     path_to(field, where, "protects");
     TH_TRY(th_json_require(&t->json, field));
     TH_TRY(read_names(t, where, "protects", "subject", subject_name, t->subject_count, &m->protects));
     if (!m->protects) return th_json_fail(&t->json, field, "a list of subjects");
+    TH_TRY(read_perturbed(t, where, m));
     TH_TRY(read_object(t, where, "protective", &protective));
     if (!protective) return TH_OK;
     path_to(field, where, "protective");

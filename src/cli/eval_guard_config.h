@@ -12,8 +12,9 @@ enum { TH_TRIAL_MOST_STEPS = 32, TH_TRIAL_MOST_SEEDS = 1000, TH_TRIAL_MOST_PICTU
 
 typedef struct {
     const char *name, *dir;
-    const char *mode;     /* "pattern", "erasure", "target"; NULL: of the open model */
-    uint64_t protects;    /* bit s: subject s */
+    const char *mode;      /* "pattern", "erasure", "target", "perturbation"; NULL: of the open model */
+    const char **pictures; /* [subjects]: sets that attackers find in place of a subject's; NULL: its own */
+    uint64_t protects;     /* bit s: subject s */
     const char *yes, *no; /* sets of what the protective output looks like, and of what it does not; NULL: not judged */
 } th_trial_model;
 

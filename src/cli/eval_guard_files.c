@@ -68,6 +68,17 @@ static th_status changed(const char *path, const char *where, const char *key) {
                    where, *where ? "." : "", key);
 }
 
+static th_status compare_perturbed(const char *path, const json_t *old, const json_t *new) {
+    const char *name;
+    json_t *guard;
+    json_object_foreach((json_t *)old, name, guard) {
+        const json_t *now = json_object_get(new, name), *a = json_object_get(guard, "pictures"),
+                     *b = json_object_get(now, "pictures");
+        if (now && a != b && !(a && b && json_equal(a, b))) return changed(path, "guards", name);
+    }
+    return TH_OK;
+}
+
 /* What cells depend on must be as it was. Judges and rules may differ, and models, subjects, attackers and seeds may be
  * added. */
 static th_status compare(const char *path, const json_t *old, const json_t *new) {
@@ -82,6 +93,7 @@ static th_status compare(const char *path, const json_t *old, const json_t *new)
         const char *key = first_changed(json_object_get(was, named[i]), json_object_get(is, named[i]));
         if (key) return changed(path, named[i], key);
     }
+    TH_TRY(compare_perturbed(path, json_object_get(was, "guards"), json_object_get(is, "guards")));
     if (!is_beginning(json_object_get(was, "seeds"), json_object_get(is, "seeds"))) return changed(path, "", "seeds");
     const json_t *models = json_object_get(old, "models");
     const char *key;
@@ -173,12 +185,12 @@ static th_status count_pictures(const th_trial_run *r, const char *set, int64_t 
 }
 
 /* As many pictures as the subject has, the first of them its own. */
-static th_status write_mix(const th_trial_run *r, const th_trial_subject *s, const th_trial_attacker *a) {
-    char dir[TH_PATH_MAX];
+static th_status write_mix(const th_trial_run *r, int64_t model, int64_t subject, int64_t attacker) {
+    const th_trial_attacker *a = &r->trial.attackers[attacker];
     int64_t count, own = a->protected_pictures;
-    const char *set = a->others ? s->others : s->pictures;
-    if (snprintf(dir, sizeof dir, "%s/sets/%s-%s", r->out, s->name, a->name) >= (int)sizeof dir)
-        return th_fail(TH_E_INPUT, "%s: the path is too long", r->out);
+    const char *set = th_trial_pictures(r, model, subject, attacker),
+               *dir = th_trial_mixed(r, model, subject, attacker);
+    if (!dir) return th_fail_memory();
     TH_TRY(th_make_dirs(dir));
     TH_TRY(count_pictures(r, set, &count));
     if (own > count) own = count;
@@ -186,14 +198,21 @@ static th_status write_mix(const th_trial_run *r, const th_trial_subject *s, con
     return copy_pictures(r, r->trial.subjects[a->mixed_with].pictures, own, count, dir);
 }
 
-th_status th_trial_write_sets(th_trial_run *r) {
+/* One of all models, and one of each whose publisher changed the pictures. */
+static th_status write_mixes(const th_trial_run *r, int64_t attacker) {
     const th_trial *t = &r->trial;
+    const th_trial_attacker *a = &t->attackers[attacker];
+    for (int64_t s = 0; s < t->subject_count && a->mixed_with >= 0; s++)
+        for (int64_t m = 0; m < t->model_count; m++)
+            if ((m == 0 || t->models[m].pictures) && a->subjects >> s & 1 && th_trial_wanted(r, m, s, attacker))
+                TH_TRY(write_mix(r, m, s, attacker));
+    return TH_OK;
+}
+
+th_status th_trial_write_sets(th_trial_run *r) {
     for (int64_t i = 0; i < r->block_count; i++)
         if (r->blocks[i].count > TH_TRIAL_MOST_FLAGS) TH_TRY(write_prompts(r, &r->blocks[i]));
-    for (int64_t a = 0; a < t->attacker_count; a++)
-        for (int64_t s = 0; s < t->subject_count && t->attackers[a].mixed_with >= 0; s++)
-            if (t->attackers[a].subjects >> s & 1 && th_trial_wanted(r, -1, s, a))
-                TH_TRY(write_mix(r, &t->subjects[s], &t->attackers[a]));
+    for (int64_t a = 0; a < r->trial.attacker_count; a++) TH_TRY(write_mixes(r, a));
     return TH_OK;
 }
 

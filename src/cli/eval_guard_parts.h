@@ -9,6 +9,7 @@
 #ifndef TH_CLI_EVAL_GUARD_PARTS_H
 #define TH_CLI_EVAL_GUARD_PARTS_H
 
+#include "base/map.h"
 #include "cli/eval_guard_config.h"
 #include "cli/jobs.h"
 #include "data/dataset.h"
@@ -54,6 +55,7 @@ typedef struct {
     const char *out;
     int threads, threads_each;
     int64_t side_by_side, memory;
+    th_map *guarded;        /* hashes of pictures that guards were made with */
     th_sheet class_prompts; /* those of captions, and what they ask for */
     int class_prompt_column;
     const char **class_texts;    /* [rows of class_prompts] */
@@ -84,6 +86,9 @@ th_status th_trial_make_jobs(th_trial_run *r);
 th_status th_trial_find_costs(th_trial_run *r, const char *dir);
 /* The folder that attackers of a model begin from. */
 const char *th_trial_base(const th_trial_run *r, int64_t model, int64_t attacker);
+/* The set that an attacker has of a subject, before it is mixed; and where the mixed one lies. */
+const char *th_trial_pictures(const th_trial_run *r, int64_t model, int64_t subject, int64_t attacker);
+const char *th_trial_mixed(const th_trial_run *r, int64_t model, int64_t subject, int64_t attacker);
 /* Whether they mix its weights with the open model's first. */
 bool th_trial_averages(const th_trial_run *r, int64_t model, int64_t attacker);
 void th_trial_free_jobs(th_trial_run *r);
