@@ -102,7 +102,7 @@ static void say_rules(const th_guard_order *o, th_str *out) {
     th_str_puts(out, "Intervals are of 95 %, over trainings (subjects and seeds) by the bootstrap, over prompts for "
                      "class captions and ordinary prompts, over pictures for leaks; none where there was only one. "
                      "Pictures by two models are pairs from one noise. The steps are chosen on the same pictures that "
-                     "are then counted, which flatters attackers a little.");
+                     "are then counted: at the open model's best, drops come out a little too large.");
 }
 
 /* --- the page --- */

@@ -1,6 +1,6 @@
 /* What a study of guards found: pictures that an open and guarded models drew, before and after attackers personalised
  * them, with the judges' verdicts, and the statistics over them. These are pure functions of their arrays;
- * docs/methods/guard-protocol.md says why each number is there.
+ * docs/methods/guard-protocol.md says why each number is there, guard-statistics.md how it comes about.
  *
  * What is repeated is a training by an attacker, so an interval is the bootstrap's over trainings, (subject, seed), all
  * pictures of one drawn together. Pictures of different models with the same subject, seed, prompt and draw began from
@@ -16,7 +16,7 @@
 #define TH_STUDY_NAMES_MAX 64 /* models, and subjects: sets of them are bits of a word */
 
 typedef struct {
-    const char *name, *mode; /* mode: "pattern", "erasure" or "target"; NULL: of the open model */
+    const char *name, *mode; /* mode: "pattern", "erasure", "target", "perturbation"; NULL: of the open model */
     uint64_t protects;       /* bit s: subject s; none by the open model */
 } th_study_model;
 
