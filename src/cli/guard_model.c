@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/number.h"
+#include "guard/checks.h"
 #include "train/tune_options.h"
 
 static const th_option model_options[] = {
@@ -200,6 +201,25 @@ static th_status guard(th_guard_job *j) {
     return check_and_report(j, dir);
 }
 
+/* What works and is seldom meant. */
+static th_status note_doubts(th_guard_job *j) {
+    th_str notes;
+    th_str_init(&notes, 1 << 16);
+    th_status s = th_guard_check_model(option(j, "model"), &notes);
+    for (int64_t i = 0; i < j->count && s == TH_OK; i++) {
+        const th_guard_wish *w = &j->wishes[i];
+        s = th_guard_check_noun(j->sd.tokenizer, w->class, &notes);
+        for (int64_t k = 0; k < w->identifiers.count && s == TH_OK; k++)
+            s = th_guard_check_identifier(j->sd.tokenizer, w->identifiers.items[k], &notes);
+        if (s == TH_OK) s = th_guard_check_pictures(w->set, NULL, &notes);
+    }
+    if (s == TH_OK) s = th_str_status(&notes);
+    for (char *line, *rest = (char *)th_str_text(&notes); s == TH_OK && (line = strsep(&rest, "\n"));)
+        if (*line) th_cli_note(j->cli, "%s", line);
+    th_str_free(&notes);
+    return s;
+}
+
 static th_status run_all(th_guard_job *j) {
     TH_TRY(th_cli_job_check(j->cli));
     TH_TRY(th_guard_read_wishes(j));
@@ -208,13 +228,15 @@ static th_status run_all(th_guard_job *j) {
     if (j->cost.cut)
         th_cli_note(j->cli, "%lld texts have more tokens than the model reads, and their ends are cut off",
                     (long long)j->cost.cut);
+    TH_TRY(note_doubts(j));
     TH_TRY(th_options_check(j->cli->options));
     return th_get_bool(j->cli->options, "plan") ? plan(j) : guard(j);
 }
 
 static th_status run(th_cli *cli) {
     th_guard_job j = {.cli = cli, .method = th_guard_methods[cli->method]};
-    th_status s = th_cli_fit_stopped(run_all(&j), j.run);
+    th_status s = run_all(&j); /* which opens the run */
+    s = th_cli_fit_stopped(s, j.run);
     close_models(&j);
     th_guard_drop_wishes(&j);
     th_run_folder_close(j.run);

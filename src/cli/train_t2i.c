@@ -311,7 +311,8 @@ static th_status run_all(work *w) {
 static th_status run(th_cli *cli) {
     work w = {.cli = cli};
     TH_TRY(th_cli_job_check(cli));
-    th_status s = th_cli_fit_stopped(run_all(&w), w.run);
+    th_status s = run_all(&w); /* which opens the run */
+    s = th_cli_fit_stopped(s, w.run);
     th_t2i_fit_free(w.fit);
     th_run_folder_close(w.run);
     th_sd_free(&w.sd);
