@@ -29,7 +29,8 @@ static const th_option training[] = {
 };
 
 static bool defense(int64_t i, th_cli_method *out) {
-    static const th_cli_method all[] = {{"par", "perturb and recover", par}, {"finetune", "the control", NULL}};
+    static const th_cli_method all[] = {{.name = "par", .summary = "perturb and recover", .options = par},
+                                        {.name = "finetune", .summary = "the control"}};
     if (i >= 2) return false;
     *out = all[i];
     return true;
