@@ -64,11 +64,6 @@ static void print_short(const work *w, const forecast *f) {
                       FEW_STEPS, text);
 }
 
-static void row(th_table *t, const char *what, const char *value) {
-    th_table_cell(t, "%s", what);
-    th_table_cell(t, "%s", value);
-}
-
 static th_status print_plan(work *w) {
     forecast f;
     TH_TRY(make_forecast(w, &f));
@@ -87,20 +82,20 @@ static th_status print_plan(work *w) {
     th_table_column(t, TH_LEFT, "");
     snprintf(text, sizeof text, "%lld, %lld of them an epoch, %lld pairs each", (long long)f.cost.steps,
              (long long)f.cost.steps_an_epoch, (long long)f.cost.pairs_a_step);
-    row(t, "Steps", text);
+    th_table_pair(t, "Steps", text);
     snprintf(text, sizeof text, "%lld tokens each", (long long)f.cost.text_tokens);
-    row(t, "Texts", text);
+    th_table_pair(t, "Texts", text);
     th_human_bytes(text, (double)f.cost.bytes);
-    row(t, "Memory", text);
+    th_table_pair(t, "Memory", text);
     th_human_count(number[0], (double)parts * f.cost.step.flops);
     th_human_count(number[1], (double)parts * f.cost.step.recomputed_flops);
     snprintf(text, sizeof text, "%sFLOP%s%s%s", number[0], f.cost.step.recomputed_flops > 0 ? ", and " : "",
              f.cost.step.recomputed_flops > 0 ? number[1] : "",
              f.cost.step.recomputed_flops > 0 ? "FLOP again to fit the memory" : "");
-    row(t, "Work of a step", text);
+    th_table_pair(t, "Work of a step", text);
     for (int i = 0; i < 3; i++) th_human_seconds(number[i], f.seconds[i]);
     snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
-    row(t, "Time", text);
+    th_table_pair(t, "Time", text);
     th_cli_table(w->cli, t);
     th_table_free(t);
     print_short(w, &f);

@@ -91,31 +91,26 @@ static sums add_up(const th_trial_run *r) {
     return s;
 }
 
-static void row(th_table *t, const char *what, const char *value) {
-    th_table_cell(t, "%s", what);
-    th_table_cell(t, "%s", value);
-}
-
 static void print_plan(th_trial_run *r, const sums *s, double seconds) {
     char text[200], number[TH_NUMBER_TEXT];
     th_table *t = th_table_new(NULL);
     th_table_column(t, TH_LEFT, "Plan");
     th_table_column(t, TH_LEFT, "");
     snprintf(text, sizeof text, "%lld: model, subject, attacker, seed", (long long)s->cells);
-    row(t, "Cells", text);
+    th_table_pair(t, "Cells", text);
     snprintf(text, sizeof text, "%lld before them, %lld drawings by models as they are", (long long)s->first,
              (long long)s->plain);
-    row(t, "Other jobs", text);
+    th_table_pair(t, "Other jobs", text);
     snprintf(text, sizeof text, "%lld", (long long)s->pictures);
-    row(t, "Pictures", text);
+    th_table_pair(t, "Pictures", text);
     snprintf(text, sizeof text, "%lld jobs of %d threads", (long long)r->side_by_side, r->threads_each);
-    row(t, "Side by side", text);
+    th_table_pair(t, "Side by side", text);
     th_human_bytes(number, (double)(most_bytes(r) * r->side_by_side));
     snprintf(text, sizeof text, "at most %s", number);
-    row(t, "Memory", text);
+    th_table_pair(t, "Memory", text);
     th_human_seconds(number, seconds);
     snprintf(text, sizeof text, "at least %s here", number);
-    row(t, "Time", text);
+    th_table_pair(t, "Time", text);
     th_cli_table(r->cli, t);
     th_table_free(t);
 }

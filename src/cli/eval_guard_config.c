@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/guess.h"
+#include "base/template.h"
 #include "cli/frame.h"
 #include "data/inflect.h"
 #include "format/options_json.h"
@@ -631,7 +632,7 @@ static const char *put(const th_trial *t, const char *text, const char *gap, con
 }
 
 const char *th_trial_fill(const th_trial *t, const char *template, const char *what) {
-    return put(t, template, "{}", what);
+    return th_template_fill(t->arena, template, what);
 }
 
 static bool ends_with(const char *text, size_t n, const char *word) {

@@ -61,11 +61,6 @@ th_status th_cli_refuse_sizes(th_cli *cli, const th_option *sizes) {
 
 /* --- the plan --- */
 
-static void row(th_table *t, const char *what, const char *value) {
-    th_table_cell(t, "%s", what);
-    th_table_cell(t, "%s", value);
-}
-
 static void print_plan(th_cli *cli, const th_fit_cost *c, const double seconds[3]) {
     char text[160], number[3][TH_NUMBER_TEXT];
     th_table *t = th_table_new(NULL);
@@ -75,22 +70,22 @@ static void print_plan(th_cli *cli, const th_fit_cost *c, const double seconds[3
              (long long)c->pictures_a_step,
              (double)c->steps * (double)c->pictures_a_step / (double)c->pictures_an_epoch,
              (long long)c->pictures_an_epoch);
-    row(t, "Steps", text);
+    th_table_pair(t, "Steps", text);
     th_human_bytes(text, (double)c->step.bytes);
-    row(t, "Memory", text);
+    th_table_pair(t, "Memory", text);
     if (c->disk) {
         th_human_bytes(text, (double)c->disk);
-        row(t, "Latents on disk", text);
+        th_table_pair(t, "Latents on disk", text);
     }
     th_human_count(number[0], (double)c->batches_a_step * c->step.flops);
     th_human_count(number[1], (double)c->batches_a_step * c->step.recomputed_flops);
     bool again = c->step.recomputed_flops > 0;
     snprintf(text, sizeof text, "%sFLOP%s%s%s", number[0], again ? ", and " : "", again ? number[1] : "",
              again ? "FLOP again to fit the memory" : "");
-    row(t, "Work of a step", text);
+    th_table_pair(t, "Work of a step", text);
     for (int i = 0; i < 3; i++) th_human_seconds(number[i], seconds[i]);
     snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
-    row(t, "Time", text);
+    th_table_pair(t, "Time", text);
     th_cli_table(cli, t);
     th_table_free(t);
 }

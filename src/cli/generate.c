@@ -195,11 +195,6 @@ static th_status note_cut(th_drawing *d) {
 /* At most: of the negative text and all prompts. */
 static int64_t texts(const th_drawing *d) { return d->prompt_count + (d->p.guidance > 1 ? 1 : 0); }
 
-static void row(th_table *t, const char *what, const char *value) {
-    th_table_cell(t, "%s", what);
-    th_table_cell(t, "%s", value);
-}
-
 static void print_plan(th_drawing *d, const th_generate_cost *c, const double seconds[3]) {
     char text[200], number[3][TH_NUMBER_TEXT];
     th_table *t = th_table_new(NULL);
@@ -207,17 +202,17 @@ static void print_plan(th_drawing *d, const th_generate_cost *c, const double se
     th_table_column(t, TH_LEFT, "");
     snprintf(text, sizeof text, "%lld of %lldx%lld pixels, %lld at a time", (long long)d->count, (long long)d->p.width,
              (long long)d->p.height, (long long)d->p.batch);
-    row(t, "Pictures", text);
+    th_table_pair(t, "Pictures", text);
     th_human_bytes(text, (double)c->bytes);
-    row(t, "Memory", text);
+    th_table_pair(t, "Memory", text);
     th_human_count(number[0], c->step.flops);
     th_human_count(number[1], c->decode.flops * (double)c->decode_runs / (double)d->count);
     snprintf(text, sizeof text, "%lld steps of %sFLOP; decoding a picture %sFLOP", (long long)c->step_runs, number[0],
              number[1]);
-    row(t, "Work", text);
+    th_table_pair(t, "Work", text);
     for (int i = 0; i < 3; i++) th_human_seconds(number[i], seconds[i]);
     snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
-    row(t, "Time", text);
+    th_table_pair(t, "Time", text);
     th_cli_table(d->cli, t);
     th_table_free(t);
 }

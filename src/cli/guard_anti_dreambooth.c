@@ -210,11 +210,6 @@ typedef struct {
     double class_seconds;
 } forecast;
 
-static void row(th_table *t, const char *what, const char *value) {
-    th_table_cell(t, "%s", what);
-    th_table_cell(t, "%s", value);
-}
-
 static void print_plan(const work *w, const forecast *f) {
     char text[200], number[3][TH_NUMBER_TEXT];
     const th_anti_params *p = &w->p;
@@ -223,7 +218,7 @@ static void print_plan(const work *w, const forecast *f) {
     th_table_column(t, TH_LEFT, "");
     snprintf(text, sizeof text, "%lld, %lld×%lld pixels, by at most %d of 255 levels", (long long)w->pictures,
              (long long)w->cost.side, (long long)w->cost.side, th_anti_levels(p->budget));
-    row(t, "Pictures", text);
+    th_table_pair(t, "Pictures", text);
     if (p->kind == TH_ANTI_ASPL)
         snprintf(text, sizeof text, "%lld of %lld steps of the surrogate, %lld of the pictures, %lld of the victim",
                  (long long)p->rounds, (long long)p->surrogate_steps, (long long)p->pixel_steps,
@@ -231,21 +226,21 @@ static void print_plan(const work *w, const forecast *f) {
     else
         snprintf(text, sizeof text, "%lld of %lld steps of the pictures, after %lld of the surrogate",
                  (long long)p->rounds, (long long)p->pixel_steps, (long long)p->surrogate_steps);
-    row(t, "Rounds", text);
+    th_table_pair(t, "Rounds", text);
     th_human_bytes(text, (double)w->cost.bytes);
-    row(t, "Memory", text);
+    th_table_pair(t, "Memory", text);
     th_human_count(number[0],
                    w->cost.training_runs * w->cost.training.flops + w->cost.pixel_runs * w->cost.pixels.flops);
     snprintf(text, sizeof text, "%sFLOP", number[0]);
-    row(t, "Work in all", text);
+    th_table_pair(t, "Work in all", text);
     for (int i = 0; i < 3; i++) th_human_seconds(number[i], f->seconds[i]);
     snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
-    row(t, "Time", text);
+    th_table_pair(t, "Time", text);
     if (draws_class(w)) {
         th_human_seconds(number[0], f->class_seconds);
         snprintf(text, sizeof text, "%lld to draw first, at least %s here",
                  (long long)th_get_i64(w->cli->options, "class-count"), number[0]);
-        row(t, "Class pictures", text);
+        th_table_pair(t, "Class pictures", text);
     }
     th_cli_table(w->cli, t);
     th_table_free(t);

@@ -41,20 +41,17 @@ static th_status subject_of(th_guard_job *j, int64_t i, json_t **out) {
 
 static th_status write_json(th_guard_job *j, const char *dir, const th_guard_gate *gates) {
     char path[TH_PATH_MAX];
-    json_t *subjects = json_array(), *one, *retention = json_array();
+    json_t *subjects = json_array(), *one;
     th_status s = TH_OK;
     for (int64_t i = 0; i < j->count && s == TH_OK; i++) {
         s = subject_of(j, i, &one);
         json_array_append_new(subjects, one);
     }
-    const th_setting *kinds = th_options_find(j->cli->options, "retention");
-    for (int64_t i = 0; kinds && i < kinds->value.list.count; i++)
-        json_array_append_new(retention, json_string(kinds->value.list.items[i]));
-    json_t *all =
-        json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:f, s:o, s:o}", "made_by", "theriac", "version", th_version(),
-                  "method", j->method->name, "open_model_sha256", j->model_hash, "subjects", subjects, "retention",
-                  retention, "steps", (json_int_t)j->cost.steps, "learning_rate", j->cost.lr, "gates",
-                  gates ? th_guard_gates_json(j, gates) : json_null(), "texts", list_of(th_guard_all_texts(j->guard)));
+    json_t *all = json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:f, s:o, s:o}", "made_by", "theriac", "version", th_version(), "method",
+        j->method->name, "open_model_sha256", j->model_hash, "subjects", subjects, "retention",
+        list_of(th_guard_retention(j->guard)), "steps", (json_int_t)j->cost.steps, "learning_rate", j->cost.lr, "gates",
+        gates ? th_guard_gates_json(j, gates) : json_null(), "texts", list_of(th_guard_all_texts(j->guard)));
     if (s == TH_OK) s = all ? th_path_join(path, dir, "guard.json") : th_fail_memory();
     if (s == TH_OK) s = th_json_write(path, all);
     json_decref(all);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/memory.h"
+#include "base/template.h"
 #include "metric/feature_net.h"
 #include "metric/similarity.h"
 
@@ -117,11 +117,6 @@ static th_status check_class(work *w, const char *what, const char *const *promp
     return TH_OK;
 }
 
-static const char *filled(th_guard_job *j, const char *template, const char *what) {
-    const char *gap = strstr(template, "{}");
-    return gap ? th_arena_printf(j->arena, "%.*s%s%s", (int)(gap - template), template, what, gap + 2) : template;
-}
-
 /* Captions with the first noun under other identifiers. */
 static th_status other_prompts(work *w, const th_guard_subject *s, const char ***out, int64_t *n) {
     const th_guard_texts *ids = &w->j->data.others;
@@ -129,7 +124,7 @@ static th_status other_prompts(work *w, const th_guard_subject *s, const char **
     const char **texts = *out = th_arena_alloc(w->j->arena, (size_t)*n + 1, sizeof *texts);
     for (int64_t i = 0; texts && i < *n; i++) {
         const char *what = th_arena_printf(w->j->arena, "%s %s", ids->items[i % ids->count], s->noun);
-        texts[i] = what ? filled(w->j, s->described[i], what) : NULL;
+        texts[i] = what ? th_template_fill(w->j->arena, s->described[i], what) : NULL;
     }
     return texts && !th_arena_failed(w->j->arena) ? TH_OK : th_fail_memory();
 }
@@ -143,11 +138,11 @@ static th_status read_nouns(work *w, const th_guard_subject *s) {
     w->noun_list = th_arena_alloc(w->j->arena, (size_t)n + 2, sizeof *w->noun_list);
     if (!w->noun_list) return th_fail_memory();
     w->noun_count = 0;
-    w->noun_list[w->noun_count++] = filled(w->j, "a photo of a {}", s->noun);
-    if (s->target) w->noun_list[w->noun_count++] = filled(w->j, "a photo of a {}", s->target);
+    w->noun_list[w->noun_count++] = th_template_fill(w->j->arena, "a photo of a {}", s->noun);
+    if (s->target) w->noun_list[w->noun_count++] = th_template_fill(w->j->arena, "a photo of a {}", s->target);
     for (int64_t i = 0; i < n; i++)
         if (strcasecmp(more[i], s->noun) != 0 && (!s->target || strcasecmp(more[i], s->target) != 0))
-            w->noun_list[w->noun_count++] = filled(w->j, "a photo of a {}", more[i]);
+            w->noun_list[w->noun_count++] = th_template_fill(w->j->arena, "a photo of a {}", more[i]);
     if (th_arena_failed(w->j->arena)) return th_fail_memory();
     th_free(w->nouns);
     if (!(w->nouns = th_alloc((size_t)(w->noun_count * w->d), sizeof *w->nouns))) return th_fail_memory();
@@ -162,7 +157,7 @@ static th_status check_leak(work *w, int64_t i, th_guard_gate *g) {
     int64_t m = th_dataset_images(wish->set);
     float *protected = th_alloc((size_t)(m * w->d), sizeof *protected);
     const char *what = th_arena_printf(w->j->arena, "%s %s", s->identifiers.items[0], s->noun);
-    const char *prompt = what ? filled(w->j, s->instances.items[0], what) : NULL;
+    const char *prompt = what ? th_template_fill(w->j->arena, s->instances.items[0], what) : NULL;
     if (!protected || !prompt) return th_free(protected), th_fail_memory();
     th_status status = look(w, wish->set, protected);
     if (status == TH_OK) status = draw_and_look(w, true, "training-prompt", &prompt, 1, w->rows);

@@ -70,11 +70,6 @@ static th_status make_forecast(th_guard_job *j, forecast *f) {
     return th_guard_drawing_seconds(j, &c, &f->drawing, &f->drawn);
 }
 
-static void row(th_table *t, const char *what, const char *value) {
-    th_table_cell(t, "%s", what);
-    th_table_cell(t, "%s", value);
-}
-
 static void print_plan(const th_guard_job *j, const forecast *f) {
     char text[200], number[3][TH_NUMBER_TEXT];
     const th_guard_cost *c = &j->cost;
@@ -84,28 +79,28 @@ static void print_plan(const th_guard_job *j, const forecast *f) {
     for (int64_t i = 0; i < j->count; i++) {
         snprintf(text, sizeof text, "%lld of '%s', %s", (long long)th_dataset_images(j->wishes[i].set),
                  j->wishes[i].class, j->wishes[i].mode);
-        row(t, j->count > 1 ? j->wishes[i].name : "Protected pictures", text);
+        th_table_pair(t, j->count > 1 ? j->wishes[i].name : "Protected pictures", text);
     }
     snprintf(text, sizeof text, "%lld of %lld rows, %lld of them answered by the open model too", (long long)c->steps,
              (long long)c->rows, (long long)c->open_rows);
-    row(t, "Steps", text);
+    th_table_pair(t, "Steps", text);
     if (c->attacks_a_step > 0) {
         snprintf(text, sizeof text,
                  "%.3g steps of theirs for each of the guard's, and %.3g gradients of the guard's there",
                  c->attacks_a_step, c->outers_a_step);
-        row(t, "Imagined attackers", text);
+        th_table_pair(t, "Imagined attackers", text);
     }
     th_human_bytes(text, (double)c->bytes);
-    row(t, "Memory", text);
+    th_table_pair(t, "Memory", text);
     th_human_count(number[0], c->flops);
     snprintf(text, sizeof text, "%sFLOP", number[0]);
-    row(t, "Work of a step", text);
+    th_table_pair(t, "Work of a step", text);
     for (int i = 0; i < 3; i++) th_human_seconds(number[i], f->seconds[i]);
     snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
-    row(t, "Time", text);
+    th_table_pair(t, "Time", text);
     th_human_seconds(number[0], f->drawing);
     snprintf(text, sizeof text, "%lld pictures, at least %s here", (long long)f->drawn, number[0]);
-    row(t, "Drawn first", text);
+    th_table_pair(t, "Drawn first", text);
     th_cli_table(j->cli, t);
     th_table_free(t);
     th_str_puts(&j->cli->out, "--drawn DIR keeps what is drawn for other runs\n");

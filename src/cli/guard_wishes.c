@@ -1,7 +1,7 @@
 /* Who is protected, and how: options for one subject, a file for several. */
 #include <string.h>
 
-#include "base/file.h"
+#include "base/template.h"
 #include "cli/guard_model.h"
 #include "format/json.h"
 
@@ -169,12 +169,6 @@ static th_status find_mode(const th_guard_wish *w, th_guard_mode *mode) {
     return th_fail(TH_E_INPUT, "%s: mode '%.40s' is none of pattern, erasure, target", w->name, w->mode);
 }
 
-static const char *fill(th_guard_job *j, const char *template, const char *what) {
-    const char *gap = strstr(template, "{}");
-    return gap ? th_arena_printf(j->arena, "%.*s%s%s", (int)(gap - template), template, what, gap + 2)
-               : th_arena_strdup(j->arena, template);
-}
-
 /* Prompts of the three sets that are drawn for a subject, and what its losses ask. */
 static th_status write_prompts(th_guard_job *j, th_guard_wish *w, th_guard_subject *s) {
     const th_guard_prompts *p = &j->prompts;
@@ -193,11 +187,11 @@ static th_status write_prompts(th_guard_job *j, th_guard_wish *w, th_guard_subje
                            c->with);
         with[i] = c->with;
         instead[i] = s->mode == TH_GUARD_ERASURE  ? c->instead
-                     : s->mode == TH_GUARD_TARGET ? fill(j, c->with, w->target)
+                     : s->mode == TH_GUARD_TARGET ? th_template_fill(j->arena, c->with, w->target)
                                                   : "";
-        drawn[i] = s->mode == TH_GUARD_PATTERN ? fill(j, c->with, w->class) : instead[i];
+        drawn[i] = s->mode == TH_GUARD_PATTERN ? th_template_fill(j->arena, c->with, w->class) : instead[i];
     }
-    for (int64_t i = 0; i < m; i++) named[i] = fill(j, p->captions.items[i], w->class);
+    for (int64_t i = 0; i < m; i++) named[i] = th_template_fill(j->arena, p->captions.items[i], w->class);
     w->drawn_with = drawn;
     w->named = named;
     s->contexts = with;

@@ -142,11 +142,6 @@ static th_status note_prompts(work *w) {
 
 /* ---- --plan */
 
-static void row(th_table *t, const char *what, const char *value) {
-    th_table_cell(t, "%s", what);
-    th_table_cell(t, "%s", value);
-}
-
 static th_drawn_params class_params(const work *w) {
     th_options *o = w->cli->options;
     return (th_drawn_params){
@@ -188,24 +183,24 @@ static void print_plan(const work *w, const forecast *f) {
     th_table_column(t, TH_LEFT, "");
     snprintf(text, sizeof text, "%lld of the subject, %lld×%lld pixels", (long long)th_dataset_images(w->subject),
              (long long)w->cost.side, (long long)w->cost.side);
-    row(t, "Pictures", text);
+    th_table_pair(t, "Pictures", text);
     snprintf(text, sizeof text, "%lld", (long long)w->cost.steps);
-    row(t, "Steps", text);
+    th_table_pair(t, "Steps", text);
     th_human_count(text, (double)w->cost.trained);
-    row(t, "Parameters that learn", text);
+    th_table_pair(t, "Parameters that learn", text);
     th_human_bytes(text, (double)w->cost.bytes);
-    row(t, "Memory", text);
+    th_table_pair(t, "Memory", text);
     th_human_count(number[0], (double)w->cost.batches_a_step * w->cost.step.flops);
     snprintf(text, sizeof text, "%sFLOP", number[0]);
-    row(t, "Work of a step", text);
+    th_table_pair(t, "Work of a step", text);
     for (int i = 0; i < 3; i++) th_human_seconds(number[i], f->seconds[i]);
     snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
-    row(t, "Time", text);
+    th_table_pair(t, "Time", text);
     if (draws_class(w)) {
         th_human_seconds(number[0], f->class_seconds);
         snprintf(text, sizeof text, "%lld to draw first, at least %s here",
                  (long long)th_get_i64(w->cli->options, "class-count"), number[0]);
-        row(t, "Class pictures", text);
+        th_table_pair(t, "Class pictures", text);
     }
     th_cli_table(w->cli, t);
     th_table_free(t);

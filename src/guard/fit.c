@@ -101,6 +101,8 @@ void th_guard_get_cost(const th_guard *g, th_guard_cost *out) {
     out->flops += out->attacks_a_step * out->attack.flops + out->outers_a_step * out->outer.flops;
 }
 
+th_guard_texts th_guard_retention(const th_guard *g) { return g->retention; }
+
 double th_guard_seconds(const th_guard_cost *c, const th_ceilings *ceilings, int cores) {
     double seconds = th_ceilings_seconds(ceilings, &c->step, cores);
     if (c->attacks_a_step > 0) seconds += c->attacks_a_step * th_ceilings_seconds(ceilings, &c->attack, cores);

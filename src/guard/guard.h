@@ -101,6 +101,8 @@ double th_guard_seconds(const th_guard_cost *c, const th_ceilings *ceilings, int
 /* What the texts mean; wants the text encoder's values, which may be released afterwards. */
 th_status th_guard_read_texts(th_guard *g);
 th_status th_guard_run(th_guard *g, th_run_folder *run, const th_watch *w, th_train_result *result);
+/* The kinds of retention that were chosen, by default or not; none for methods without. */
+th_guard_texts th_guard_retention(const th_guard *g);
 /* Every text that the guard was trained on, for its card: subjects' with {} filled in. */
 th_guard_texts th_guard_all_texts(const th_guard *g);
 

@@ -69,6 +69,7 @@ struct th_guard {
     /* Set by build. */
     th_guard_terms terms;
     th_guard_imagined imagined;
+    th_guard_texts retention;
     /* The rest. */
     th_params *trained;
     th_denoiser *denoiser;

@@ -32,17 +32,17 @@ static const th_option options[] = {
     TH_OPT_END,
 };
 
-static bool retains(th_guard *g, const char *name) {
-    th_list l = th_get_list(g->options, "retention");
-    if (!l.count) return !strcmp(name, "trajectory");
-    for (int64_t i = 0; i < l.count; i++)
-        if (!strcmp(l.items[i], name)) return true;
+static bool retains(const th_guard *g, const char *name) {
+    for (int64_t i = 0; i < g->retention.count; i++)
+        if (!strcmp(g->retention.items[i], name)) return true;
     return false;
 }
 
-static th_status check_retention(th_guard *g) {
+static th_status choose_retention(th_guard *g) {
+    static const char *const usual = "trajectory";
     static const char *const known[] = {"mirror", "unrolled", "flat", "trajectory", "none"};
     th_list l = th_get_list(g->options, "retention");
+    g->retention = l.count ? (th_guard_texts){l.items, l.count} : (th_guard_texts){&usual, 1};
     for (int64_t i = 0; i < l.count; i++) {
         bool found = false;
         for (size_t k = 0; k < sizeof known / sizeof *known; k++) found |= !strcmp(l.items[i], known[k]);
@@ -102,7 +102,7 @@ static th_status imagine(th_guard *g) {
 
 static th_status build(th_guard *g) {
     th_options *o = g->options;
-    TH_TRY(check_retention(g));
+    TH_TRY(choose_retention(g));
     for (int64_t i = 0; i < g->data->subject_count; i++) TH_TRY(add_subject(g, &g->data->subjects[i]));
     TH_TRY(th_guard_add_generic(g, &g->terms, th_get_i64(o, "generic-rows"), th_get_f32(o, "distill-weight")));
     return imagine(g);

@@ -1,6 +1,7 @@
 /* The texts that a guard's losses ask about: each is kept once. */
 #include <string.h>
 
+#include "base/template.h"
 #include "guard/guard_parts.h"
 
 int32_t th_guard_text(th_guard *g, const char *text) {
@@ -14,9 +15,7 @@ int32_t th_guard_text(th_guard *g, const char *text) {
 }
 
 const char *th_guard_fill(th_guard *g, const char *template, const char *what) {
-    const char *gap = strstr(template, "{}");
-    if (!gap) return th_arena_strdup(g->arena, template);
-    return th_arena_printf(g->arena, "%.*s%s%s", (int)(gap - template), template, what, gap + 2);
+    return th_template_fill(g->arena, template, what);
 }
 
 static bool all_known(const int32_t *numbers, int64_t n) {

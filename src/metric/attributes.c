@@ -8,6 +8,7 @@
 #include "base/guess.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/template.h"
 
 void th_attributes_free(th_attributes *a) {
     th_arena_free(a->arena);
@@ -182,20 +183,10 @@ th_status th_attributes_complete(th_attributes *a, const th_picture_set *images,
 
 /* --- asking --- */
 
-/* "a {} bag" and "orange" → "an orange bag". */
-static char *fill_in(th_arena *arena, const char *form, const char *phrase) {
-    const char *hole = strstr(form, "{}");
-    int64_t n = hole - form;
-    bool article = n >= 2 && hole[-1] == ' ' && (hole[-2] == 'a' || hole[-2] == 'A') && (n == 2 || hole[-3] == ' ');
-    bool vowel = *phrase && strchr("aeiouAEIOU", *phrase);
-    return th_arena_printf(arena, "%.*s%s%s%s", (int)(article && vowel ? n - 1 : n), form, article && vowel ? "n " : "",
-                           phrase, hole + 2);
-}
-
 th_status th_attribute_texts(th_arena *arena, const th_attribute *x, const char **texts) {
     for (int64_t i = 0; i < x->phrases.count; i++)
         for (int64_t k = 0; k < x->templates.count; k++) {
-            char *text = fill_in(arena, x->templates.items[k], x->phrases.items[i]);
+            char *text = th_template_fill(arena, x->templates.items[k], x->phrases.items[i]);
             if (!text) return th_fail_memory();
             texts[i * x->templates.count + k] = text;
         }

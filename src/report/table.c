@@ -87,3 +87,8 @@ th_status th_table_status(const th_table *t) {
                        (long long)t->cell_count);
     return t->status;
 }
+
+void th_table_pair(th_table *t, const char *what, const char *value) {
+    th_table_cell(t, "%s", what);
+    th_table_cell(t, "%s", value);
+}

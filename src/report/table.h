@@ -35,6 +35,8 @@ th_table *th_table_new(const char *caption);
 void th_table_free(th_table *t);
 void th_table_column(th_table *t, th_align align, const char *name); /* all before the first cell */
 void th_table_cell(th_table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Two cells: what something is called, and what it is. */
+void th_table_pair(th_table *t, const char *what, const char *value);
 /* v with so many digits after the point; "–" where it is not finite. */
 void th_table_number(th_table *t, double v, int digits);
 /* "93.1 ± 0.4" */
