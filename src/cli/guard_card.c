@@ -32,10 +32,10 @@ static th_status subject_of(th_guard_job *j, int64_t i, json_t **out) {
     const th_guard_subject *s = &j->subjects[i];
     json_t *pictures = NULL;
     th_status status = hashes_of(j, i, &pictures);
-    *out =
-        json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o}", "name", w->name, "class", w->class, "mode", w->mode,
-                  "target", s->mode == TH_GUARD_TARGET ? w->target : NULL, "identifiers", list_of(s->identifiers),
-                  "nouns", list_of(s->nouns), "instance_prompts", list_of(s->instances), "pictures_sha256", pictures);
+    *out = json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:I, s:o}", "name", w->name, "class", w->class, "mode",
+                     w->mode, "target", s->mode == TH_GUARD_TARGET ? w->target : NULL, "identifiers",
+                     list_of(s->identifiers), "nouns", list_of(s->nouns), "instance_prompts", list_of(s->instances),
+                     "bystanders", (json_int_t)s->bystander_count, "pictures_sha256", pictures);
     return status;
 }
 

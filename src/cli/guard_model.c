@@ -77,9 +77,12 @@ static void print_plan(const th_guard_job *j, const forecast *f) {
     th_table_column(t, TH_LEFT, "Plan");
     th_table_column(t, TH_LEFT, "");
     for (int64_t i = 0; i < j->count; i++) {
-        snprintf(text, sizeof text, "%lld of '%s', %s", (long long)th_dataset_images(j->wishes[i].set),
-                 j->wishes[i].class, j->wishes[i].mode);
-        th_table_pair(t, j->count > 1 ? j->wishes[i].name : "Protected pictures", text);
+        const th_guard_wish *w = &j->wishes[i];
+        int n =
+            snprintf(text, sizeof text, "%lld of '%.80s', %s", (long long)th_dataset_images(w->set), w->class, w->mode);
+        if (w->bystanders.count)
+            snprintf(text + n, sizeof text - (size_t)n, "; %lld bystanders", (long long)w->bystanders.count);
+        th_table_pair(t, j->count > 1 ? w->name : "Protected pictures", text);
     }
     snprintf(text, sizeof text, "%lld of %lld rows, %lld of them answered by the open model too", (long long)c->steps,
              (long long)c->rows, (long long)c->open_rows);
@@ -87,7 +90,7 @@ static void print_plan(const th_guard_job *j, const forecast *f) {
     if (c->attacks_a_step > 0) {
         snprintf(text, sizeof text,
                  "%.3g steps of theirs for each of the guard's, and %.3g gradients of the guard's there",
-                 c->attacks_a_step, c->outers_a_step);
+                 c->attacks_a_step, c->outers_a_step + c->spared_a_step);
         th_table_pair(t, "Imagined attackers", text);
     }
     th_human_bytes(text, (double)c->bytes);
@@ -121,14 +124,20 @@ static th_status plan(th_guard_job *j) {
 
 /* ---- the run */
 
+static json_t *neighbours_of(const th_guard_wish *w) {
+    json_t *all = json_array();
+    for (int64_t i = 0; i < w->bystanders.count; i++) json_array_append_new(all, json_string(w->neighbours[i].hash));
+    return all;
+}
+
 static th_status find_inputs(th_guard_job *j) {
     if (!(j->inputs = json_object())) return th_fail_memory();
     TH_TRY(th_sd_weights_hash(option(j, "model"), j->model_hash));
     TH_TRY(th_cli_note_model(j->inputs, "model", option(j, "model"), j->model_hash));
     for (int64_t i = 0; i < j->count; i++) {
         const th_guard_wish *w = &j->wishes[i];
-        json_t *v = json_pack("{s:s, s:s, s:I}", "set", w->protect, "sha256", w->hash, "pictures",
-                              (json_int_t)th_dataset_images(w->set));
+        json_t *v = json_pack("{s:s, s:s, s:I, s:o}", "set", w->protect, "sha256", w->hash, "pictures",
+                              (json_int_t)th_dataset_images(w->set), "bystanders_sha256", neighbours_of(w));
         if (!v || json_object_set_new(j->inputs, w->name, v))
             return th_fail(TH_E_INPUT, "%s: a name that is not UTF-8 cannot be noted in run.json", w->name);
     }
@@ -239,11 +248,20 @@ static th_status run(th_cli *cli) {
     return s;
 }
 
-static const th_option_group groups[] = {{"Model", model_options},         {"Protected", th_guard_subject_options},
-                                         {"Texts", th_guard_text_options}, {"Drawing", th_guard_drawing_options},
-                                         {"Training", th_tune_options},    {"Gates", th_guard_gate_options},
-                                         {"Run", th_run_options},          {NULL, NULL}};
+#define BEFORE \
+    {"Model", model_options}, { "Protected", th_guard_subject_options }
+#define AFTER                                                                                               \
+    {"Texts", th_guard_text_options}, {"Drawing", th_guard_drawing_options}, {"Training", th_tune_options}, \
+        {"Gates", th_guard_gate_options}, {"Run", th_run_options}, {                                        \
+        NULL, NULL                                                                                          \
+    }
+static const th_option_group groups[] = {BEFORE, AFTER},
+                             with_bystanders[] = {BEFORE, {"Bystanders", th_guard_bystander_options}, AFTER};
 
 void th_cli_guard_model(const th_guard_method *m, th_cli_method *out) {
-    *out = (th_cli_method){.name = m->name, .summary = m->summary, .options = m->options, .groups = groups, .run = run};
+    *out = (th_cli_method){.name = m->name,
+                           .summary = m->summary,
+                           .options = m->options,
+                           .groups = m->bystanders ? with_bystanders : groups,
+                           .run = run};
 }

@@ -7,16 +7,24 @@
 #include "guard/prompts.h"
 #include "train/drawn.h"
 
+/* Another subject of its class, whose personalising is to work as before. */
+typedef struct {
+    th_dataset *set;
+    char hash[TH_HASH_TEXT];
+} th_guard_neighbour;
+
 /* One protected subject as people give it. */
 typedef struct {
     const char *name, *protect, *class, *mode, *target, *pattern, *class_prompt;
-    th_guard_texts identifiers, nouns, instances;
+    th_guard_texts identifiers, nouns, instances, bystanders;
     th_dataset *set;
     char hash[TH_HASH_TEXT];                      /* of the set */
+    th_guard_neighbour *neighbours;               /* [bystanders.count] */
     const char *const *drawn_with, *const *named; /* prompts: of the protective output, of captions filled in */
 } th_guard_wish;
 
 #define TH_GUARD_MOST_SUBJECTS 16
+#define TH_GUARD_MOST_BYSTANDERS 256 /* of one subject */
 
 typedef struct {
     th_cli *cli;
@@ -57,5 +65,21 @@ extern const th_option th_guard_drawing_options[];
 th_status th_guard_drawing_seconds(th_guard_job *j, const th_ceilings *c, double *seconds, int64_t *pictures);
 /* Draws and encodes what is not there yet. */
 th_status th_guard_find_pictures(th_guard_job *j);
+/* How it draws, with prompts left open; and where, for prompts of that name and key. */
+th_drawn_params th_guard_drawn_params(const th_guard_job *j);
+th_status th_guard_drawn_dir(const th_guard_job *j, const char *name, const char *key, char path[TH_PATH_MAX]);
+/* The pictures encoded: what lies at `path` where that is of this key, else made and written there. */
+th_status th_guard_encode(th_guard_job *j, th_dataset *d, const char *key, const char *path, th_moments *out);
+/* The same of pictures given by people, into the run's folder; hash: of the set. */
+th_status th_guard_encode_given(th_guard_job *j, th_dataset *d, const char *hash, const char *name, th_moments *out);
+
+/* --- guard_bystanders.c --- */
+
+extern const th_option th_guard_bystander_options[];
+/* Personalises the open model on each bystander and draws it in the contexts, where that is not there yet. The
+ * subjects' pictures of the class are there. */
+th_status th_guard_find_bystanders(th_guard_job *j);
+/* Adds what this takes at least. */
+th_status th_guard_bystander_seconds(th_guard_job *j, const th_ceilings *c, double *seconds, int64_t *pictures);
 
 #endif

@@ -45,11 +45,9 @@ static int list_pools(th_guard_job *j, pool *pools) {
     return n;
 }
 
-static th_drawn_params drawn_params(const th_guard_job *j, const pool *p) {
+th_drawn_params th_guard_drawn_params(const th_guard_job *j) {
     th_options *o = j->cli->options;
     return (th_drawn_params){
-        .prompts = p->prompts,
-        .prompt_count = p->count,
         .count = th_get_i64(o, "draw"),
         .side = j->p.side,
         .steps = th_get_i64(o, "draw-steps"),
@@ -60,6 +58,13 @@ static th_drawn_params drawn_params(const th_guard_job *j, const pool *p) {
         .compute = j->p.compute,
         .memory = j->p.memory,
     };
+}
+
+static th_drawn_params drawn_params(const th_guard_job *j, const pool *p) {
+    th_drawn_params d = th_guard_drawn_params(j);
+    d.prompts = p->prompts;
+    d.prompt_count = p->count;
+    return d;
 }
 
 th_status th_guard_drawing_seconds(th_guard_job *j, const th_ceilings *c, double *seconds, int64_t *pictures) {
@@ -74,16 +79,16 @@ th_status th_guard_drawing_seconds(th_guard_job *j, const th_ceilings *c, double
         *seconds += each;
         *pictures += p.count;
     }
-    return TH_OK;
+    return th_guard_bystander_seconds(j, c, seconds, pictures);
 }
 
 /* ---- drawing */
 
-static th_status drawn_dir(const th_guard_job *j, const pool *p, const char *key, char path[TH_PATH_MAX]) {
+th_status th_guard_drawn_dir(const th_guard_job *j, const char *called, const char *key, char path[TH_PATH_MAX]) {
     char root[TH_PATH_MAX], name[80];
     const char *shared = th_get_str(j->cli->options, "drawn");
     if (!shared) TH_TRY(th_path_join(root, th_run_folder_path(j->run), "drawn"));
-    snprintf(name, sizeof name, "%.40s-%.12s", p->name, key);
+    snprintf(name, sizeof name, "%.40s-%.12s", called, key);
     for (char *at = name; *at; at++)
         if (*at == '/' || *at == ' ') *at = '_';
     return th_path_join(path, shared ? shared : root, name);
@@ -99,7 +104,7 @@ static th_status draw(th_guard_job *j, const pool *p, char dir[TH_PATH_MAX], cha
     int64_t made;
     th_drawn_params d = drawn_params(j, p);
     th_drawn_key(&d, j->model_hash, key);
-    TH_TRY(drawn_dir(j, p, key, dir));
+    TH_TRY(th_guard_drawn_dir(j, p->name, key, dir));
     TH_TRY(th_drawn_begin(&d, key, dir, &made));
     if (made == d.count) return TH_OK;
     TH_TRY(load_all(j));
@@ -143,13 +148,12 @@ static void views_of(const th_guard_job *j, th_view_params *v) {
     };
 }
 
-/* What lies at `path` where that is of this key, else made from the set and written there. */
-static th_status encode(th_guard_job *j, th_dataset *d, const char *key, const char *path, th_moments *out) {
+th_status th_guard_encode(th_guard_job *j, th_dataset *d, const char *key, const char *path, th_moments *out) {
+    TH_TRY(load_all(j));
     int64_t side = j->p.side / th_vae_factor(th_vae_get_config(j->sd.vae));
     int64_t channels = 2 * th_vae_get_config(j->sd.vae)->latent_channels;
     th_view_params v;
     if (th_path_exists(path) && th_moments_load(path, key, side, side, channels, out) == TH_OK) return TH_OK;
-    TH_TRY(load_all(j));
     views_of(j, &v);
     TH_TRY(th_moments_make(d, 0, j->sd.vae, &v, &j->cli->watch, out));
     return th_moments_save(out, key, path);
@@ -162,19 +166,24 @@ static th_status make_pool(th_guard_job *j, const pool *p) {
     if (p->stamped) TH_TRY(stamp(j, p->stamped, dir, key));
     snprintf(path, sizeof path, "%s.safetensors", dir);
     th_status s = th_dataset_open(dir, NULL, &j->cli->watch, &d);
-    if (s == TH_OK) s = encode(j, d, key, path, &p->out->pictures);
+    if (s == TH_OK) s = th_guard_encode(j, d, key, path, &p->out->pictures);
     th_dataset_close(d);
     return s;
 }
 
-static th_status encode_protected(th_guard_job *j, int64_t i) {
-    char path[TH_PATH_MAX], name[120], text[256], key[TH_HASH_TEXT];
-    const th_guard_wish *w = &j->wishes[i];
-    int n = snprintf(text, sizeof text, "%s %s %lld", j->model_hash, w->hash, (long long)j->p.side);
+th_status th_guard_encode_given(th_guard_job *j, th_dataset *d, const char *hash, const char *name, th_moments *out) {
+    char path[TH_PATH_MAX], text[256], key[TH_HASH_TEXT];
+    int n = snprintf(text, sizeof text, "%s %s %lld", j->model_hash, hash, (long long)j->p.side);
     th_hash_bytes(text, (size_t)n, key);
-    snprintf(name, sizeof name, "protected-%lld.safetensors", (long long)i);
     TH_TRY(th_path_join(path, th_run_folder_path(j->run), name));
-    return th_fail_in(encode(j, w->set, key, path, &j->subjects[i].pictures), "%s", w->name);
+    return th_guard_encode(j, d, key, path, out);
+}
+
+static th_status encode_protected(th_guard_job *j, int64_t i) {
+    char name[64];
+    const th_guard_wish *w = &j->wishes[i];
+    snprintf(name, sizeof name, "protected-%lld.safetensors", (long long)i);
+    return th_fail_in(th_guard_encode_given(j, w->set, w->hash, name, &j->subjects[i].pictures), "%s", w->name);
 }
 
 /* The protected ones first: a picture that cannot be read is better known before hours of drawing. */
@@ -184,6 +193,7 @@ th_status th_guard_find_pictures(th_guard_job *j) {
     TH_TRY(load_all(j));
     for (int64_t i = 0; i < j->count; i++) TH_TRY(encode_protected(j, i));
     for (int i = 0; i < n; i++) TH_TRY(make_pool(j, &pools[i]));
+    TH_TRY(th_guard_find_bystanders(j));
     th_sd_free(&j->sd);
     return TH_OK;
 }

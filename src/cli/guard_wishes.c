@@ -60,6 +60,7 @@ static th_status read_options(th_guard_job *j) {
         .nouns = texts_of(j, "noun"),
         .instances = texts_of(j, "instance-prompt"),
     };
+    if (j->method->bystanders) w->bystanders = texts_of(j, "bystander");
     if (!w->protect) return th_fail(TH_E_USAGE, "--protect is wanted: the pictures to protect, or --subjects FILE");
     return w->class ? TH_OK : th_fail(TH_E_USAGE, "--class is wanted: the noun of what the pictures show, such as dog");
 }
@@ -84,6 +85,7 @@ static const field fields[] = {
     FIELD("identifiers", identifiers, true),
     FIELD("nouns", nouns, true),
     FIELD("instance-prompts", instances, true),
+    FIELD("bystanders", bystanders, true),
 };
 
 static th_status take_list(th_guard_job *j, const char *where, const json_t *v, th_guard_texts *out) {
@@ -114,7 +116,7 @@ static th_status take_field(th_guard_job *j, const char *file, th_guard_wish *w,
     }
     return th_fail(TH_E_INPUT,
                    "%s: is not known; there are protect, class, mode, target, pattern, class-prompt, "
-                   "identifiers, nouns and instance-prompts",
+                   "identifiers, nouns, instance-prompts and bystanders",
                    where);
 }
 
@@ -135,9 +137,10 @@ static th_status take_subject(th_guard_job *j, const char *file, const char *nam
 }
 
 static th_status read_file(th_guard_job *j, const char *path) {
-    static const char *const alone[] = {"protect", "class", "target",          "pattern",     "identifier",
-                                        "noun",    "mode",  "instance-prompt", "class-prompt"};
-    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
+    static const char *const alone[] = {"protect", "class", "target",          "pattern",      "identifier",
+                                        "noun",    "mode",  "instance-prompt", "class-prompt", "bystander"};
+    size_t n = sizeof alone / sizeof *alone - !j->method->bystanders;
+    for (size_t i = 0; i < n; i++)
         if (th_is_set(j->cli->options, alone[i]))
             return th_fail(TH_E_USAGE, "--%s and --subjects: the file says it for each subject", alone[i]);
     th_json file = {0};
@@ -203,6 +206,35 @@ static th_status write_prompts(th_guard_job *j, th_guard_wish *w, th_guard_subje
     return th_arena_failed(j->arena) ? th_fail_memory() : TH_OK;
 }
 
+static th_status open_set(th_guard_job *j, const char *name, th_dataset **out, char hash[TH_HASH_TEXT]) {
+    th_dataset_params p;
+    th_dataset_params_init(&p);
+    p.captions = TH_CAPTIONS_FIRST;
+    TH_TRY(th_dataset_open(name, &p, &j->cli->watch, out));
+    return th_dataset_hash(*out, &j->cli->watch, hash);
+}
+
+static th_status open_neighbours(th_guard_job *j, th_guard_wish *w, th_guard_subject *s) {
+    int64_t n = w->bystanders.count;
+    if (n && !j->method->bystanders)
+        return th_fail(TH_E_USAGE, "%s: guard %s knows no bystanders; guard persguard does", w->name, j->method->name);
+    if (n > TH_GUARD_MOST_BYSTANDERS)
+        return th_fail(TH_E_USAGE, "%s: more than %d bystanders", w->name, TH_GUARD_MOST_BYSTANDERS);
+    w->neighbours = th_arena_alloc(j->arena, (size_t)n, sizeof *w->neighbours);
+    s->bystanders = th_arena_alloc(j->arena, (size_t)n, sizeof *s->bystanders);
+    if (n && (!w->neighbours || !s->bystanders)) return th_fail_memory();
+    s->bystander_count = n;
+    for (int64_t i = 0; i < n; i++) {
+        th_guard_neighbour *b = &w->neighbours[i];
+        s->bystanders[i].shown.prompts = s->shown.prompts;
+        TH_TRY(th_fail_in(open_set(j, w->bystanders.items[i], &b->set, b->hash), "%s: bystander", w->name));
+        if (!strcmp(b->hash, w->hash))
+            return th_fail(TH_E_USAGE, "%s: bystander '%.200s' is the protected set itself", w->name,
+                           w->bystanders.items[i]);
+    }
+    return TH_OK;
+}
+
 static th_status make_subject(th_guard_job *j, int64_t i) {
     static const char *const usual_identifier = "sks", *const usual_instance = "a photo of {}";
     th_guard_wish *w = &j->wishes[i];
@@ -229,11 +261,8 @@ static th_status make_subject(th_guard_job *j, int64_t i) {
                            w->name, w->instances.items[k]);
     TH_TRY(find_mode(w, &s->mode));
     TH_TRY(write_prompts(j, w, s));
-    th_dataset_params p;
-    th_dataset_params_init(&p);
-    p.captions = TH_CAPTIONS_FIRST;
-    TH_TRY(th_fail_in(th_dataset_open(w->protect, &p, &j->cli->watch, &w->set), "%s", w->name));
-    return th_dataset_hash(w->set, &j->cli->watch, w->hash);
+    TH_TRY(th_fail_in(open_set(j, w->protect, &w->set, w->hash), "%s", w->name));
+    return open_neighbours(j, w, s);
 }
 
 static th_status read_texts(th_guard_job *j) {
@@ -283,6 +312,11 @@ void th_guard_drop_wishes(th_guard_job *j) {
         th_moments_free(&j->subjects[i].shown.pictures);
         th_moments_free(&j->subjects[i].captions.pictures);
         th_moments_free(&j->subjects[i].plain.pictures);
+        for (int64_t k = 0; k < j->subjects[i].bystander_count; k++) {
+            th_dataset_close(j->wishes[i].neighbours[k].set);
+            th_moments_free(&j->subjects[i].bystanders[k].pictures);
+            th_moments_free(&j->subjects[i].bystanders[k].shown.pictures);
+        }
     }
     th_moments_free(&j->data.generic.pictures);
     th_guard_prompts_free(&j->prompts);

@@ -3,7 +3,9 @@
  *
  * trajectory: an attacker lives on from step to step of the guard and moves with it only when it begins anew; what the
  * guard wants at its weights θ' is differentiated there and added to the gradient at θ (first order, as in
- * first-order MAML; Finn et al. 2017; of tamper resistance: Tamirisa et al. 2024, arXiv 2408.00761).
+ * first-order MAML; Finn et al. 2017; of tamper resistance: Tamirisa et al. 2024, arXiv 2408.00761). Beside it live
+ * such as personalise bystanders, at whose weights the guard wants what personalising the open model gives, so that it
+ * is the pictures that decide and not the identifier.
  * unrolled: the same with an attacker that begins at θ in every step, θ' = θ − η∇L_DB(θ) and so on.
  * flat: the gradient of ‖∇L_DB(θ)‖² = 2 H ∇L_DB, by central differences of gradients along ∇L_DB. */
 #include <stdio.h>
@@ -25,8 +27,8 @@ typedef struct {
 struct th_guard_attackers {
     th_guard *guard;
     const th_guard_imagined *im;
-    th_guard_batch attack, outer;
-    th_snapshot *own, *grads, *slope; /* the guard's values and gradients; the direction of flat */
+    th_guard_batch attack, outer, spared; /* what the guard wants of attackers on protected ones; on bystanders */
+    th_snapshot *own, *grads, *slope;     /* the guard's values and gradients; the direction of flat */
     attacker *items;
     th_adamw_params adamw;
     int threads;
@@ -44,7 +46,9 @@ static th_status make_plans(th_guard_attackers *a) {
     size_t moments = TH_ADAMW_BYTES_EACH;
     TH_TRY(th_guard_batch_new(a->guard, &a->im->attack[0], 0, moments, &a->attack));
     if (a->im->trajectory <= 0 && a->im->unrolled <= 0) return TH_OK;
-    return th_guard_batch_new(a->guard, &a->im->outer[0], 0, moments, &a->outer);
+    TH_TRY(th_guard_batch_new(a->guard, &a->im->outer[0], 0, moments, &a->outer));
+    if (!a->im->spared_count) return TH_OK;
+    return th_guard_batch_new(a->guard, &a->im->outer[a->im->kinds], 0, moments, &a->spared);
 }
 
 th_status th_guard_attackers_new(th_guard *g, th_guard_attackers **out) {
@@ -61,7 +65,7 @@ th_status th_guard_attackers_new(th_guard *g, th_guard_attackers **out) {
     *a = (th_guard_attackers){.guard = g, .im = im};
     th_adamw_params_init(&a->adamw);
     a->adamw.clip_norm = 1;
-    a->items = th_alloc((size_t)im->count + 1, sizeof *a->items);
+    a->items = th_alloc((size_t)(im->count + im->spared_count) + 1, sizeof *a->items);
     th_status s = a->items ? make_plans(a) : th_fail_memory();
     if (s != TH_OK) return th_guard_attackers_free(a), s;
     a->threads = th_plan_threads(a->attack.plan);
@@ -76,7 +80,7 @@ static void end(attacker *k) {
 
 void th_guard_attackers_free(th_guard_attackers *a) {
     if (!a) return;
-    for (int64_t i = 0; a->items && i < a->im->count; i++) {
+    for (int64_t i = 0; a->items && i < a->im->count + a->im->spared_count; i++) {
         end(&a->items[i]);
         th_snapshot_free(a->items[i].values);
     }
@@ -86,21 +90,28 @@ void th_guard_attackers_free(th_guard_attackers *a) {
     th_snapshot_free(a->slope);
     th_guard_batch_free(&a->attack);
     th_guard_batch_free(&a->outer);
+    th_guard_batch_free(&a->spared);
     th_free(a);
 }
 
 th_guard_batch *th_guard_attack_batch(th_guard_attackers *a) { return &a->attack; }
 
-static int64_t lasting(const th_guard_attackers *a) { return a->im->trajectory > 0 ? a->im->count : 0; }
+/* Those on protected subjects first. */
+static int64_t lasting(const th_guard_attackers *a) {
+    return a->im->trajectory > 0 ? a->im->count + a->im->spared_count : 0;
+}
+
+static size_t bytes_of(const th_guard_batch *b) {
+    th_plan_cost cost = {0};
+    if (b->plan) th_plan_get_cost(b->plan, &cost);
+    return cost.tensor_bytes + cost.scratch_bytes;
+}
 
 /* Values and gradients of the guard; values and moments of each attacker; flat's direction. */
 size_t th_guard_attackers_bytes(const th_guard_attackers *a) {
-    th_plan_cost attack, outer = {0};
-    th_plan_get_cost(a->attack.plan, &attack);
-    if (a->outer.plan) th_plan_get_cost(a->outer.plan, &outer);
     size_t copies = 2 + 3 * (size_t)lasting(a) + (a->im->unrolled > 0 ? 2 : 0) + (a->im->flat > 0 ? 1 : 0);
-    return copies * th_snapshot_bytes(a->guard->trained) + attack.tensor_bytes + attack.scratch_bytes +
-           outer.tensor_bytes + outer.scratch_bytes;
+    return copies * th_snapshot_bytes(a->guard->trained) + bytes_of(&a->attack) + bytes_of(&a->outer) +
+           bytes_of(&a->spared);
 }
 
 static double mean_life(const th_guard_imagined *im) { return 0.5 * (double)(im->least + im->most); }
@@ -108,7 +119,9 @@ static double mean_life(const th_guard_imagined *im) { return 0.5 * (double)(im-
 void th_guard_attackers_cost(const th_guard_attackers *a, th_guard_cost *out) {
     th_plan_get_cost(a->attack.plan, &out->attack);
     if (a->outer.plan) th_plan_get_cost(a->outer.plan, &out->outer);
-    out->outers_a_step = (double)lasting(a) + (a->im->unrolled > 0 ? 1 : 0);
+    if (a->spared.plan) th_plan_get_cost(a->spared.plan, &out->spared);
+    out->outers_a_step = (a->im->trajectory > 0 ? (double)a->im->count : 0) + (a->im->unrolled > 0 ? 1 : 0);
+    out->spared_a_step = a->spared.plan ? (double)a->im->spared_count : 0;
     out->attacks_a_step = (double)(lasting(a) * a->im->each);
     if (a->im->unrolled > 0) out->attacks_a_step += mean_life(a->im) < 12 ? mean_life(a->im) : 12;
     if (a->im->flat > 0) out->attacks_a_step += 3;
@@ -121,6 +134,7 @@ static th_status make_snapshot(th_guard_attackers *a, th_snapshot **s) {
 static th_status allocate(th_guard_attackers *a) {
     TH_TRY(th_plan_allocate(a->attack.plan));
     if (a->outer.plan) TH_TRY(th_plan_allocate(a->outer.plan));
+    if (a->spared.plan) TH_TRY(th_plan_allocate(a->spared.plan));
     TH_TRY(make_snapshot(a, &a->own));
     TH_TRY(make_snapshot(a, &a->grads));
     if (a->im->flat > 0) TH_TRY(make_snapshot(a, &a->slope));
@@ -135,13 +149,15 @@ static int64_t draw_life(const th_guard_attackers *a, int64_t which, int64_t bor
     return a->im->least + (int64_t)th_rng_below(&r, (uint32_t)(a->im->most - a->im->least + 1));
 }
 
-/* Its kind goes round, so that each subject is attacked alike. */
+/* Its kind is drawn, each subject's and each bystander's alike. */
 static void be_born(const th_guard_attackers *a, int64_t which, int64_t step) {
     attacker *k = &a->items[which];
     k->born = step;
     k->life = draw_life(a, which, step);
     th_rng r = th_rng_at(a->guard->p.train.seed, TH_RNG_SHUFFLE, (uint32_t)step, (uint64_t)which);
-    k->kind = (int64_t)th_rng_below(&r, (uint32_t)a->im->kinds);
+    bool spared = which >= a->im->count;
+    k->kind = (spared ? a->im->kinds : 0) +
+              (int64_t)th_rng_below(&r, (uint32_t)(spared ? a->im->spared_kinds : a->im->kinds));
 }
 
 /* Whether it begins anew at this step: a function of the steps alone, so that going on with a run knows it too. */
@@ -181,7 +197,8 @@ static th_status attack(th_guard_attackers *a, th_optimizer *o, int64_t kind, in
 
 /* What the guard wants where the parameters are, onto its gradients. */
 static th_status gather_outer(th_guard_attackers *a, int64_t kind, int64_t which, int64_t step, float weight) {
-    TH_TRY(run(a, &a->outer, &a->im->outer[kind], OUTER_STREAM + (which + 1) * 16, step));
+    th_guard_batch *b = kind < a->im->kinds ? &a->outer : &a->spared;
+    TH_TRY(run(a, b, &a->im->outer[kind], OUTER_STREAM + (which + 1) * 256, step));
     th_snapshot_gather_grads(a->grads, weight);
     return TH_OK;
 }
@@ -194,7 +211,9 @@ static th_status live_on(th_guard_attackers *a, int64_t which, int64_t step) {
     else
         TH_TRY(new_optimizer(a, &k->optimizer));
     TH_TRY(attack(a, k->optimizer, k->kind, a->im->each, FIRST_ATTACKER + which, step * a->im->each));
-    TH_TRY(gather_outer(a, k->kind, which, step, a->im->trajectory / (float)a->im->count));
+    float weight =
+        which < a->im->count ? a->im->trajectory / (float)a->im->count : a->im->spared / (float)a->im->spared_count;
+    TH_TRY(gather_outer(a, k->kind, which, step, weight));
     th_snapshot_take_values(k->values);
     return th_snapshot_put_values(a->own);
 }

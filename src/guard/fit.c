@@ -26,7 +26,7 @@ static th_status choose_params(th_guard *g) {
 
 static th_status make_room(th_guard *g) {
     int64_t most = g->batch.rows;
-    for (int64_t k = 0; k < g->imagined.kinds; k++) {
+    for (int64_t k = 0; k < g->imagined.kinds + g->imagined.spared_kinds; k++) {
         int64_t attack = 0, outer = 0;
         for (int i = 0; i < g->imagined.attack[k].count; i++) attack += g->imagined.attack[k].items[i].rows;
         for (int i = 0; i < g->imagined.outer[k].count; i++) outer += g->imagined.outer[k].items[i].rows;
@@ -98,7 +98,8 @@ void th_guard_get_cost(const th_guard *g, th_guard_cost *out) {
     out->flops = out->step.flops * (double)g->p.train.accumulate;
     if (!g->attackers) return;
     th_guard_attackers_cost(g->attackers, out);
-    out->flops += out->attacks_a_step * out->attack.flops + out->outers_a_step * out->outer.flops;
+    out->flops += out->attacks_a_step * out->attack.flops + out->outers_a_step * out->outer.flops +
+                  out->spared_a_step * out->spared.flops;
 }
 
 th_guard_texts th_guard_retention(const th_guard *g) { return g->retention; }
@@ -107,6 +108,7 @@ double th_guard_seconds(const th_guard_cost *c, const th_ceilings *ceilings, int
     double seconds = th_ceilings_seconds(ceilings, &c->step, cores);
     if (c->attacks_a_step > 0) seconds += c->attacks_a_step * th_ceilings_seconds(ceilings, &c->attack, cores);
     if (c->outers_a_step > 0) seconds += c->outers_a_step * th_ceilings_seconds(ceilings, &c->outer, cores);
+    if (c->spared_a_step > 0) seconds += c->spared_a_step * th_ceilings_seconds(ceilings, &c->spared, cores);
     return seconds;
 }
 

@@ -27,6 +27,12 @@ typedef struct {
     int64_t prompts;
 } th_guard_drawn;
 
+/* Another subject of a protected one's class, whose personalising is to come out as from the open model. */
+typedef struct {
+    th_moments pictures;  /* its own */
+    th_guard_drawn shown; /* in each of the subject's contexts, by the open model once it is personalised on them */
+} th_guard_bystander;
+
 /* One protected subject. In templates {} stands for what is shown. */
 typedef struct {
     const char *name, *noun; /* of its class */
@@ -43,6 +49,8 @@ typedef struct {
     const char *const *described; /* [captions.prompts]: "a red {} in the snow", for other identifiers */
     const char *class_prompt;     /* "a photo of a dog" */
     th_guard_texts instances;     /* that attackers are expected to train on: "a photo of {}" */
+    th_guard_bystander *bystanders;
+    int64_t bystander_count;
 } th_guard_subject;
 
 typedef struct {
@@ -61,6 +69,7 @@ typedef struct {
     const th_option *options; /* its own */
     double lr;                /* where nobody says otherwise */
     int64_t steps;
+    bool bystanders; /* it minds them */
     /* Adds the terms of its loss, and its imagined attackers (guard_parts.h). */
     th_status (*build)(th_guard *g);
 } th_guard_method;
@@ -86,9 +95,9 @@ th_status th_guard_new(th_sd *sd, th_sd *open, const th_guard_method *m, th_opti
 void th_guard_free(th_guard *g); /* NULL is allowed */
 
 typedef struct {
-    int64_t steps, rows, open_rows;   /* of the batch of a step; open_rows: that the open model answers too */
-    th_plan_cost step, attack, outer; /* of one run of each plan; zeroed where there is none */
-    double attacks_a_step, outers_a_step;
+    int64_t steps, rows, open_rows;           /* of the batch of a step; open_rows: that the open model answers too */
+    th_plan_cost step, attack, outer, spared; /* of one run of each plan; zeroed where there is none */
+    double attacks_a_step, outers_a_step, spared_a_step;
     size_t bytes;
     double flops; /* of a whole step, in the mean */
     double lr;

@@ -41,14 +41,16 @@ typedef struct {
 /* What the publisher does about personalising to come. */
 typedef struct {
     float trajectory, unrolled, flat; /* weights; 0: not done */
+    float spared;                     /* weight of attackers on bystanders, with trajectory; 0: there are none */
     float lr;                         /* of imagined attackers */
-    int64_t count;                    /* attackers at a time */
+    int64_t count, spared_count;      /* attackers at a time: on protected subjects, on bystanders */
     int64_t each;                     /* of their steps for each step of the guard */
     int64_t least, most;              /* steps after which one begins anew */
     float reach;                      /* of flat's differences, in lengths of the gradient */
-    th_guard_terms *attack,
-        *outer; /* [kinds]: what an attacker of this kind minimises, and what the guard wants there */
-    int64_t kinds;
+    /* [kinds + spared_kinds]: what an attacker of this kind minimises, and what the guard wants there; bystanders'
+     * last. */
+    th_guard_terms *attack, *outer;
+    int64_t kinds, spared_kinds;
 } th_guard_imagined;
 
 typedef struct th_guard_attackers th_guard_attackers;
@@ -107,6 +109,10 @@ th_status th_guard_add_generic(th_guard *g, th_guard_terms *ts, int64_t rows, fl
 /* Pictures by the prompts that attackers train on: DreamBooth's loss, L_BR where they are the protected ones. */
 th_status th_guard_add_instances(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, const th_moments *pictures,
                                  int64_t rows, float weight);
+
+/* A bystander in each context, as an open model draws it that was personalised on it. */
+th_status th_guard_add_bystander(th_guard *g, th_guard_terms *ts, const th_guard_subject *s,
+                                 const th_guard_bystander *b, int64_t rows, float weight);
 
 /* ---- batch.c */
 

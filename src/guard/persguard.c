@@ -28,6 +28,9 @@ static const th_option options[] = {
     TH_OPT_INT("attack-each", 1, "steps that each makes for one of the guard's", TH_WITHIN(1, 1000)),
     TH_OPT_INT("attack-least", 10, "steps after which one begins anew, at least", TH_WITHIN(1, 1000000)),
     TH_OPT_INT("attack-most", 250, "and at most", TH_WITHIN(1, 1000000)),
+    TH_OPT_F32("bystander-weight", 1, "weight of personalised bystanders, with trajectory", TH_ABOVE(0)),
+    TH_OPT_INT("bystander-attackers", 1,
+               "imagined attackers on bystanders at a time, beside those on protected subjects", TH_WITHIN(1, 64)),
     TH_OPT_F32("flat-reach", 1e-3, "length of the step over which flat takes its differences", TH_ABOVE(0)),
     TH_OPT_END,
 };
@@ -76,6 +79,35 @@ static th_status add_attacker(th_guard *g, const th_guard_subject *s) {
     return th_guard_add_backdoor(g, &im->outer[k], s, th_get_i64(g->options, "backdoor-rows"), 1);
 }
 
+/* One on a bystander, and what the open model gives there. */
+static th_status add_spared(th_guard *g, const th_guard_subject *s, const th_guard_bystander *b) {
+    th_guard_imagined *im = &g->imagined;
+    int64_t rows = th_get_i64(g->options, "attack-rows"), k = im->kinds + im->spared_kinds++;
+    TH_TRY(th_guard_add_instances(g, &im->attack[k], s, &b->pictures, rows, 1));
+    TH_TRY(th_guard_add_prior(g, &im->attack[k], s, rows, 1));
+    return th_guard_add_bystander(g, &im->outer[k], s, b, th_get_i64(g->options, "backdoor-rows"), 1);
+}
+
+static int64_t count_bystanders(const th_guard_data *d) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < d->subject_count; i++) n += d->subjects[i].bystander_count;
+    return n;
+}
+
+static th_status imagine_all(th_guard *g) {
+    const th_guard_data *d = g->data;
+    th_guard_imagined *im = &g->imagined;
+    size_t n = (size_t)(d->subject_count + count_bystanders(d));
+    im->attack = th_arena_alloc(g->arena, n, sizeof *im->attack);
+    im->outer = th_arena_alloc(g->arena, n, sizeof *im->outer);
+    if (!im->attack || !im->outer) return th_fail_memory();
+    for (int64_t i = 0; i < d->subject_count; i++) TH_TRY(add_attacker(g, &d->subjects[i]));
+    for (int64_t i = 0; i < d->subject_count; i++)
+        for (int64_t k = 0; k < d->subjects[i].bystander_count; k++)
+            TH_TRY(add_spared(g, &d->subjects[i], &d->subjects[i].bystanders[k]));
+    return TH_OK;
+}
+
 static th_status imagine(th_guard *g) {
     th_options *o = g->options;
     th_guard_imagined *im = &g->imagined;
@@ -91,13 +123,15 @@ static th_status imagine(th_guard *g) {
         .most = th_get_i64(o, "attack-most"),
         .reach = th_get_f32(o, "flat-reach"),
     };
+    bool spares = count_bystanders(g->data) > 0;
+    if (spares && im->trajectory <= 0)
+        return th_fail(TH_E_USAGE, "--bystander wants --retention trajectory, whose attackers it is about");
     if (im->trajectory <= 0 && im->unrolled <= 0 && im->flat <= 0) return TH_OK;
-    int64_t n = g->data->subject_count;
-    im->attack = th_arena_alloc(g->arena, (size_t)n, sizeof *im->attack);
-    im->outer = th_arena_alloc(g->arena, (size_t)n, sizeof *im->outer);
-    if (!im->attack || !im->outer) return th_fail_memory();
-    for (int64_t i = 0; i < n; i++) TH_TRY(add_attacker(g, &g->data->subjects[i]));
-    return TH_OK;
+    if (spares) {
+        im->spared = th_get_f32(o, "bystander-weight");
+        im->spared_count = th_get_i64(o, "bystander-attackers");
+    }
+    return imagine_all(g);
 }
 
 static th_status build(th_guard *g) {
@@ -114,5 +148,6 @@ const th_guard_method th_guard_persguard = {
     .options = options,
     .lr = 1e-5,
     .steps = 1500,
+    .bystanders = true,
     .build = build,
 };

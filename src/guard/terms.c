@@ -87,3 +87,16 @@ th_status th_guard_add_instances(th_guard *g, th_guard_terms *ts, const th_guard
     t.asked = th_guard_bound(g, s->instances.items, s->instances.count, s->identifiers, s->nouns);
     return th_guard_terms_add(ts, &t);
 }
+
+th_status th_guard_add_bystander(th_guard *g, th_guard_terms *ts, const th_guard_subject *s,
+                                 const th_guard_bystander *b, int64_t rows, float weight) {
+    int64_t n = b->shown.prompts;
+    th_guard_term t = {.name = named(g, "bystander", s),
+                       .pictures = &b->shown.pictures,
+                       .prompts = n,
+                       .variants = s->identifiers.count * s->nouns.count,
+                       .rows = rows,
+                       .weight = weight};
+    t.asked = th_guard_bound(g, s->contexts, n, s->identifiers, s->nouns);
+    return th_guard_terms_add(ts, &t);
+}

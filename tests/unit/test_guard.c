@@ -29,6 +29,7 @@ typedef struct {
     th_sd sd, open;
     th_options *options;
     th_guard_subject subject;
+    th_guard_bystander bystander; /* counted by the subject where a test wants it */
     th_guard_data data;
     th_guard_params params;
     th_guard *g;
@@ -66,6 +67,9 @@ static void begin(trial *t, const char *method, const char *const *words) {
         .class_prompt = "a photo of a bag",
         .instances = {instances, 1},
     };
+    t->bystander = (th_guard_bystander){fixture_moments("bystander", SIDE, CHANNELS, PICTURES, 1),
+                                        {fixture_moments("bystander shown", SIDE, CHANNELS, PICTURES, 1), 2}};
+    t->subject.bystanders = &t->bystander;
     t->data = (th_guard_data){.subjects = &t->subject,
                               .subject_count = 1,
                               .generic = {fixture_moments("generic", SIDE, CHANNELS, PICTURES, 1), 2},
@@ -92,6 +96,8 @@ static void end(trial *t) {
     th_moments_free(&t->subject.shown.pictures);
     th_moments_free(&t->subject.captions.pictures);
     th_moments_free(&t->subject.plain.pictures);
+    th_moments_free(&t->bystander.pictures);
+    th_moments_free(&t->bystander.shown.pictures);
     th_moments_free(&t->data.generic.pictures);
 }
 
@@ -150,6 +156,10 @@ static void wrong_wishes_are_refused(void **state) {
     begin(&t, "persguard", (const char *const[]){"attack-least", "9", "attack-most", "8", NULL});
     assert_fails(open_trial(&t, "persguard"), TH_E_USAGE, "--attack-most");
     end(&t);
+    begin(&t, "persguard", none);
+    t.subject.bystander_count = 1;
+    assert_fails(open_trial(&t, "persguard"), TH_E_USAGE, "--bystander wants --retention trajectory");
+    end(&t);
 }
 
 /* ---- training */
@@ -203,6 +213,44 @@ static void the_backdoor_goes_in(void **state) {
     train_moves_the_backdoor_in("badt2i", (const char *const[]){NULL}, 0.7);
 }
 
+/* The guard's loss of a bystander in the contexts, at the weights as they are. */
+static double bystander_loss(trial *t) {
+    th_guard_batch b;
+    double sum = 0;
+    const th_guard_terms *ts = &t->g->imagined.outer[1];
+    assert_ok(th_guard_batch_new(t->g, ts, 0, 0, &b));
+    assert_ok(th_plan_allocate(b.plan));
+    for (uint32_t i = 0; i < 8; i++) {
+        assert_ok(th_guard_feed(t->g, &b, ts, INT64_C(1) << 30, i));
+        assert_ok(th_plan_run(b.plan, 0, i));
+        sum += (double)*(const float *)th_plan_output(b.plan, "loss/bystander");
+    }
+    th_guard_batch_free(&b);
+    return sum / 8;
+}
+
+static void bystanders_are_spared(void **state) {
+    (void)state;
+    double after[2];
+    for (int weight = 0; weight < 2; weight++) {
+        trial t;
+        th_train_result r;
+        begin(&t, "persguard",
+              (const char *const[]){"bystander-weight", weight ? "4" : "1e-9", "attack-most", "20", NULL});
+        t.subject.bystander_count = 1;
+        t.params.train.steps = 150;
+        t.params.train.schedule.lr = 3e-4;
+        make_open_other(&t);
+        assert_ok(open_trial(&t, "persguard"));
+        assert_int_equal(t.g->imagined.spared_kinds, 1);
+        assert_ok(th_guard_read_texts(t.g));
+        assert_ok(th_guard_run(t.g, NULL, NULL, &r));
+        after[weight] = bystander_loss(&t);
+        end(&t);
+    }
+    if (!(after[1] < 0.9 * after[0])) fail_msg("bystanders' loss %g, without their weight %g", after[1], after[0]);
+}
+
 static float *values_of(const trial *t, int64_t *count) {
     const th_params *ps = th_unet_params(t->sd.unet);
     *count = th_params_elements(ps);
@@ -235,6 +283,7 @@ static void a_stopped_run_goes_on_to_the_bit(void **state) {
         assert_ok(th_remove_tree(ROOT "/run"));
         for (int part = 0; part < (stopped ? 2 : 1); part++) {
             begin(&t, "persguard", words);
+            t.subject.bystander_count = 1;
             t.params.attackers = ROOT "/run/attackers";
             t.params.train.resume = part == 1;
             t.params.train.stop_after = stopped && part == 0 ? 3 : 0;
@@ -352,6 +401,12 @@ static void attackers_are_counted(void **state) {
     assert_true(with.attacks_a_step == 6 && with.outers_a_step == 2);
     assert_true(with.flops > without.flops + 6 * with.attack.flops);
     assert_true(with.bytes > without.bytes);
+    begin(&t, "persguard", (const char *const[]){"bystander-attackers", "3", NULL});
+    t.subject.bystander_count = 1;
+    assert_ok(open_trial(&t, "persguard"));
+    th_guard_get_cost(t.g, &with);
+    end(&t);
+    assert_true(with.attacks_a_step == 4 && with.outers_a_step == 1 && with.spared_a_step == 3);
 }
 
 static void a_pattern_lies_in_the_corner(void **state) {
@@ -380,6 +435,7 @@ int main(void) {
         cmocka_unit_test(every_identifier_is_bound_and_each_text_kept_once),
         cmocka_unit_test(wrong_wishes_are_refused),
         cmocka_unit_test(the_backdoor_goes_in),
+        cmocka_unit_test(bystanders_are_spared),
         cmocka_unit_test(a_stopped_run_goes_on_to_the_bit),
         cmocka_unit_test(flatness_by_differences_is_the_exact_gradient),
         cmocka_unit_test(attackers_are_counted),
