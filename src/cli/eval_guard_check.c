@@ -8,9 +8,10 @@
 #include "cli/eval_guard_parts.h"
 #include "data/picture_hash.h"
 #include "diffusion/sd.h"
+#include "guard/pattern.h"
 #include "metric/feature_net.h"
 
-enum { LEAST_JUDGED = 4, CARD_MAX = 64 << 20 };
+enum { LEAST_JUDGED = 4, CARD_MAX = 64 << 20, PATTERN_SIDE = 64 };
 
 /* ---- sets */
 
@@ -89,6 +90,19 @@ static th_status check_subject(const th_trial_run *r, const th_trial_subject *s)
                    r->trial.file, held_out, (long long)found, s->others ? "pictures' or 'others" : pictures);
 }
 
+th_status th_trial_read_pattern(const th_trial_model *m, th_image *out) {
+    if (!strcmp(m->pattern, TH_TRIAL_USUAL_PATTERN)) return th_pattern_make(PATTERN_SIDE, out);
+    return th_image_read(NULL, m->pattern, NULL, out);
+}
+
+static th_status try_pattern(const th_trial_run *r, const th_trial_model *m) {
+    th_image pattern = {0};
+    if (!m->pattern) return TH_OK;
+    th_status s = th_trial_read_pattern(m, &pattern);
+    th_image_free(&pattern);
+    return th_fail_in(s, "%s: field 'guards.%s.protective.pattern'", r->trial.file, m->name);
+}
+
 static th_status check_sets(const th_trial_run *r) {
     const th_trial *t = &r->trial;
     char field[160];
@@ -97,6 +111,7 @@ static th_status check_sets(const th_trial_run *r) {
         TH_TRY(try_set(r, field, t->models[i].yes, LEAST_JUDGED));
         snprintf(field, sizeof field, "guards.%s.protective.no", t->models[i].name);
         TH_TRY(try_set(r, field, t->models[i].no, LEAST_JUDGED));
+        TH_TRY(try_pattern(r, &t->models[i]));
         for (int64_t k = 0; k < t->subject_count && t->models[i].pictures; k++) {
             snprintf(field, sizeof field, "guards.%s.pictures.%s", t->models[i].name, t->subjects[k].name);
             TH_TRY(try_set(r, field, t->models[i].pictures[k], 1));

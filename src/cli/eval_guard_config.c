@@ -206,6 +206,23 @@ static th_status read_perturbed(th_trial *t, const char *where, th_trial_model *
     return TH_OK;
 }
 
+static th_status read_protective(th_trial *t, const char *where, const json_t *object, th_trial_model *m) {
+    char at[FIELD_MAX], field[FIELD_MAX];
+    path_to(at, where, "protective");
+    TH_TRY(check_keys(t, at, object, "yes|no|pattern|share"));
+    TH_TRY(read_text(t, at, "no", true, &m->no));
+    TH_TRY(read_text(t, at, "pattern", false, &m->pattern));
+    TH_TRY(read_text(t, at, "yes", !m->pattern, &m->yes));
+    path_to(field, at, "yes");
+    if (m->pattern && m->yes)
+        return th_json_fail(&t->json, field,
+                            "left out where there is a pattern: it is \"no\" with the pattern over it");
+    path_to(field, at, "share");
+    m->pattern_share = 0.25;
+    TH_TRY(th_json_double(&t->json, field, &m->pattern_share));
+    return m->pattern_share > 0 && m->pattern_share <= 1 ? TH_OK : th_json_fail(&t->json, field, "above 0, at most 1");
+}
+
 static th_status read_guard(th_trial *t, const char *name, const json_t *object, th_trial_model *m) {
     char where[FIELD_MAX], field[FIELD_MAX];
     json_t *protective;
@@ -227,10 +244,7 @@ static th_status read_guard(th_trial *t, const char *name, const json_t *object,
     TH_TRY(read_perturbed(t, where, m));
     TH_TRY(read_object(t, where, "protective", &protective));
     if (!protective) return TH_OK;
-    path_to(field, where, "protective");
-    TH_TRY(check_keys(t, field, protective, "yes|no"));
-    TH_TRY(read_text(t, field, "yes", true, &m->yes));
-    return read_text(t, field, "no", true, &m->no);
+    return read_protective(t, where, protective, m);
 }
 
 static th_status read_models(th_trial *t) {

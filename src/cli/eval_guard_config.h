@@ -10,12 +10,18 @@
 
 enum { TH_TRIAL_MOST_STEPS = 32, TH_TRIAL_MOST_SEEDS = 1000, TH_TRIAL_MOST_PICTURES = 100000 };
 
+#define TH_TRIAL_USUAL_PATTERN "chequerboard" /* th_pattern_make's */
+
 typedef struct {
     const char *name, *dir;
     const char *mode;      /* "pattern", "erasure", "target", "perturbation"; NULL: of the open model */
     const char **pictures; /* [subjects]: sets that attackers find in place of a subject's; NULL: its own */
     uint64_t protects;     /* bit s: subject s */
     const char *yes, *no; /* sets of what the protective output looks like, and of what it does not; NULL: not judged */
+    /* Where "no" with a pattern over it is the protective output: the pattern's file, or TH_TRIAL_USUAL_PATTERN; and
+     * its side as a share of the picture's. */
+    const char *pattern;
+    double pattern_share;
 } th_trial_model;
 
 typedef struct {

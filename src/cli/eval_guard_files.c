@@ -6,6 +6,7 @@
 #include "base/machine.h"
 #include "cli/eval_guard_parts.h"
 #include "diffusion/sd.h"
+#include "guard/pattern.h"
 
 static th_status in_out(const th_trial_run *r, const char *name, char path[TH_PATH_MAX]) {
     return th_path_join(path, r->out, name);
@@ -161,8 +162,8 @@ static th_status copy_pictures(const th_trial_run *r, const char *set, int64_t f
     TH_TRY(th_dataset_open(set, NULL, &r->cli->watch, &d));
     th_status s = th_dataset_reader_new(NULL, &reader);
     if (s == TH_OK && th_dataset_images(d) < to)
-        s = th_fail(TH_E_INPUT, "%s: has %lld pictures, %lld are wanted for a mix", set,
-                    (long long)th_dataset_images(d), (long long)to);
+        s = th_fail(TH_E_INPUT, "%s: has %lld pictures, %lld are wanted", set, (long long)th_dataset_images(d),
+                    (long long)to);
     for (int64_t i = from; i < to && s == TH_OK; i++) {
         char name[32], path[TH_PATH_MAX];
         snprintf(name, sizeof name, "%03lld.png", (long long)i);
@@ -209,10 +210,28 @@ static th_status write_mixes(const th_trial_run *r, int64_t attacker) {
     return TH_OK;
 }
 
+/* What a guard with a pattern shows: the pictures of "no" with the pattern over them, which become its "yes". */
+static th_status write_patterned(th_trial_run *r, th_trial_model *m) {
+    int64_t count;
+    th_image pattern = {0};
+    const char *plain = th_arena_printf(r->trial.arena, "%s/sets/%s-plain", r->out, m->name);
+    m->yes = th_arena_printf(r->trial.arena, "%s/sets/%s-patterned", r->out, m->name);
+    if (!plain || !m->yes) return th_fail_memory();
+    TH_TRY(th_make_dirs(plain));
+    TH_TRY(count_pictures(r, m->no, &count));
+    TH_TRY(copy_pictures(r, m->no, 0, count, plain));
+    TH_TRY(th_trial_read_pattern(m, &pattern));
+    th_status s = th_pattern_paste_all(&pattern, m->pattern_share, plain, m->yes);
+    th_image_free(&pattern);
+    return s;
+}
+
 th_status th_trial_write_sets(th_trial_run *r) {
     for (int64_t i = 0; i < r->block_count; i++)
         if (r->blocks[i].count > TH_TRIAL_MOST_FLAGS) TH_TRY(write_prompts(r, &r->blocks[i]));
     for (int64_t a = 0; a < r->trial.attacker_count; a++) TH_TRY(write_mixes(r, a));
+    for (int64_t m = 0; m < r->trial.model_count; m++)
+        if (r->trial.models[m].pattern) TH_TRY(write_patterned(r, &r->trial.models[m]));
     return TH_OK;
 }
 

@@ -76,6 +76,8 @@ typedef struct {
 /* --- eval_guard_check.c: what can be said against a study before anything runs --- */
 
 th_status th_trial_check(th_trial_run *r);
+/* The pattern of a guard that has one. */
+th_status th_trial_read_pattern(const th_trial_model *m, th_image *out);
 /* --- eval_guard_cells.c: its commands --- */
 
 /* Whether --only leaves a cell in, where the open model always is; −1: of any model, without a subject, an attacker. */
