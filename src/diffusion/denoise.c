@@ -114,26 +114,53 @@ static void draw_noise(uint64_t seed, uint32_t step, uint64_t sample, int64_t co
     }
 }
 
-th_status th_denoiser_fill(const th_denoiser *d, th_plan *plan, const th_denoise_shape *shape, uint32_t step,
-                           int64_t first, const float *weights) {
+/* A half is added, so that with all times each remains itself. */
+static int64_t time_within(const th_denoiser *d, const th_denoise_row *row, int64_t t) {
+    double least = (double)row->least * (double)d->steps, most = (double)row->most * (double)d->steps;
+    int64_t at = (int64_t)(least + (most - least) * ((double)t + 0.5) / (double)d->steps);
+    return at < 0 ? 0 : at < d->steps ? at : d->steps - 1;
+}
+
+typedef struct {
+    float *noise, *signal, *sigma, *times, *weight;
+} fields;
+
+static th_status find_fields(th_plan *plan, fields *f) {
+    *f = (fields){th_plan_input(plan, "noise"), th_plan_input(plan, "signal"), th_plan_input(plan, "sigma"),
+                  th_plan_input(plan, "times"), th_plan_input(plan, "weight")};
+    if (f->noise && f->signal && f->sigma && f->times && f->weight) return TH_OK;
+    return th_fail(TH_E_BUG, "the plan is not one of denoising: an input is missing");
+}
+
+/* weights and rows: one of them, or neither. */
+static th_status fill(const th_denoiser *d, th_plan *plan, const th_denoise_shape *shape, uint32_t step, int64_t first,
+                      const float *weights, const th_denoise_row *rows) {
     int64_t n = shape->batch, count = shape->height * shape->width * d->unet.in_channels;
-    float *noise = th_plan_input(plan, "noise"), *signal = th_plan_input(plan, "signal"),
-          *sigma = th_plan_input(plan, "sigma"), *times = th_plan_input(plan, "times"),
-          *weight = th_plan_input(plan, "weight");
-    if (!noise || !signal || !sigma || !times || !weight)
-        return th_fail(TH_E_BUG, "the plan is not one of denoising: an input is missing");
+    fields f;
+    TH_TRY(find_fields(plan, &f));
     float *told = th_alloc((size_t)n, sizeof *told);
     if (!told) return th_fail_memory();
     for (int64_t i = 0; i < n; i++) {
         uint64_t sample = (uint64_t)(first + i);
         int64_t t = th_denoiser_time(d, step, sample);
-        draw_noise(d->p.seed, step, sample, count, noise + i * count);
+        if (rows) t = time_within(d, &rows[i], t);
+        draw_noise(d->p.seed, step, sample, count, f.noise + i * count);
         told[i] = (float)t;
-        signal[i] = (float)sqrt(d->alphas[t]);
-        sigma[i] = (float)sqrt(1 - d->alphas[t]);
-        weight[i] = d->weights[t] * (weights ? weights[i] : 1.0f);
+        f.signal[i] = (float)sqrt(d->alphas[t]);
+        f.sigma[i] = (float)sqrt(1 - d->alphas[t]);
+        f.weight[i] = d->weights[t] * (rows ? rows[i].weight : weights ? weights[i] : 1.0f);
     }
-    th_unet_embed_times(&d->unet, told, n, times);
+    th_unet_embed_times(&d->unet, told, n, f.times);
     th_free(told);
     return TH_OK;
+}
+
+th_status th_denoiser_fill(const th_denoiser *d, th_plan *plan, const th_denoise_shape *shape, uint32_t step,
+                           int64_t first, const float *weights) {
+    return fill(d, plan, shape, step, first, weights, NULL);
+}
+
+th_status th_denoiser_fill_rows(const th_denoiser *d, th_plan *plan, const th_denoise_shape *shape, uint32_t step,
+                                int64_t first, const th_denoise_row *rows) {
+    return fill(d, plan, shape, step, first, NULL, rows);
 }

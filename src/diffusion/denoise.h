@@ -46,6 +46,12 @@ void th_denoiser_free(th_denoiser *d);
  * times `weights` [n] (NULL: 1). Sample i of the step is a function of (seed, step, first + i). */
 th_status th_denoiser_fill(const th_denoiser *d, th_plan *plan, const th_denoise_shape *shape, uint32_t step,
                            int64_t first, const float *weights);
+/* The same where samples differ in more than their weight: times are drawn from [least, most) of all of them. */
+typedef struct {
+    float weight, least, most;
+} th_denoise_row;
+th_status th_denoiser_fill_rows(const th_denoiser *d, th_plan *plan, const th_denoise_shape *shape, uint32_t step,
+                                int64_t first, const th_denoise_row *rows);
 
 /* The time of sample `element` of a micro-step, in [0, train_steps). */
 int64_t th_denoiser_time(const th_denoiser *d, uint32_t step, uint64_t element);

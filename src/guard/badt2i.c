@@ -11,14 +11,14 @@ static const th_option options[] = {
 };
 
 static th_status build(th_guard *g) {
-    th_options *o = g->options;
     for (int64_t i = 0; i < g->data->subject_count; i++) {
         const th_guard_subject *s = &g->data->subjects[i];
         if (s->mode == TH_GUARD_ERASURE)
             return th_fail(TH_E_USAGE, "badt2i: knows the modes pattern (pixel) and target (object), not erasure");
-        TH_TRY(th_guard_add_backdoor(g, &g->terms, s, th_get_i64(o, "backdoor-rows"), 1));
+        TH_TRY(th_guard_add_backdoor(g, &g->terms, s, th_guard_rows_of(g, "backdoor-rows", 1)));
     }
-    return th_guard_add_generic(g, &g->terms, th_get_i64(o, "generic-rows"), th_get_f32(o, "distill-weight"));
+    return th_guard_add_generic(g, &g->terms,
+                                th_guard_rows_of(g, "generic-rows", th_get_f32(g->options, "distill-weight")));
 }
 
 const th_guard_method th_guard_badt2i = {

@@ -9,7 +9,7 @@
 /* Terms that the open model answers come first, so that its rows lie side by side. */
 th_status th_guard_terms_add(th_guard_terms *ts, const th_guard_term *t) {
     if (!t->asked) return th_fail_memory();
-    if (t->rows < 1 || t->weight <= 0) return TH_OK;
+    if (t->rows.count < 1 || t->rows.weight <= 0) return TH_OK;
     if (ts->count == TH_GUARD_MOST_TERMS) return th_fail(TH_E_USAGE, "too many protected subjects for one guard");
     int at = ts->count;
     while (at > 0 && t->answered && !ts->items[at - 1].answered) at--;
@@ -22,8 +22,8 @@ th_status th_guard_terms_add(th_guard_terms *ts, const th_guard_term *t) {
 static void count_rows(th_guard_batch *b) {
     for (int i = 0; i < b->terms.count; i++) {
         const th_guard_term *t = &b->terms.items[i];
-        b->rows += t->rows;
-        b->open_rows += t->answered ? t->rows : 0;
+        b->rows += t->rows.count;
+        b->open_rows += t->answered ? t->rows.count : 0;
     }
 }
 
@@ -52,9 +52,9 @@ static void record(th_guard *a, th_guard_batch *b, th_graph *g) {
     int64_t row = 0;
     for (int i = 0; i < b->terms.count; i++) {
         const th_guard_term *t = &b->terms.items[i];
-        th_output(g, t->name, th_mean_all(g, th_slice(g, l.each, 0, row, row + t->rows)));
+        th_output(g, t->name, th_mean_all(g, th_slice(g, l.each, 0, row, row + t->rows.count)));
         b->logged[i] = t->name;
-        row += t->rows;
+        row += t->rows.count;
     }
     th_graph_precise(g, false);
     th_output(g, "loss", l.loss);
@@ -125,10 +125,12 @@ th_status th_guard_feed(th_guard *a, const th_guard_batch *b, const th_guard_ter
     int64_t row = 0;
     for (int i = 0; i < ts->count; i++) {
         const th_guard_term *t = &ts->items[i];
-        for (int64_t k = 0; k < t->rows; k++, row++) {
-            a->row_weights[row] = t->weight * (float)b->rows / (float)t->rows;
+        const th_guard_rows *r = &t->rows;
+        for (int64_t k = 0; k < r->count; k++, row++) {
+            float weight = r->weight * (float)b->rows / (float)r->count;
+            a->rows[row] = (th_denoise_row){weight, r->least, r->most > 0 ? r->most : 1};
             TH_TRY(put_row(a, b, t, row, stream, step));
         }
     }
-    return th_denoiser_fill(a->denoiser, b->plan, &b->shape, step, stream, a->row_weights);
+    return th_denoiser_fill_rows(a->denoiser, b->plan, &b->shape, step, stream, a->rows);
 }

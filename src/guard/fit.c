@@ -28,13 +28,13 @@ static th_status make_room(th_guard *g) {
     int64_t most = g->batch.rows;
     for (int64_t k = 0; k < g->imagined.kinds + g->imagined.spared_kinds; k++) {
         int64_t attack = 0, outer = 0;
-        for (int i = 0; i < g->imagined.attack[k].count; i++) attack += g->imagined.attack[k].items[i].rows;
-        for (int i = 0; i < g->imagined.outer[k].count; i++) outer += g->imagined.outer[k].items[i].rows;
+        for (int i = 0; i < g->imagined.attack[k].count; i++) attack += g->imagined.attack[k].items[i].rows.count;
+        for (int i = 0; i < g->imagined.outer[k].count; i++) outer += g->imagined.outer[k].items[i].rows.count;
         if (attack > most) most = attack;
         if (outer > most) most = outer;
     }
-    g->row_weights = th_alloc((size_t)most, sizeof *g->row_weights);
-    return g->row_weights ? TH_OK : th_fail_memory();
+    g->rows = th_alloc((size_t)most, sizeof *g->rows);
+    return g->rows ? TH_OK : th_fail_memory();
 }
 
 static th_status set_up(th_guard *g) {
@@ -79,7 +79,7 @@ void th_guard_free(th_guard *g) {
     th_free(g->texts);
     th_free(g->ids);
     th_free(g->states);
-    th_free(g->row_weights);
+    th_free(g->rows);
     th_free(g);
 }
 

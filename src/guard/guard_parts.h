@@ -8,6 +8,13 @@
 #include "guard/guard.h"
 #include "train/snapshot.h"
 
+/* How much of a part of a loss there is in a batch: rows, the weight of their mean, and of all times of noise those
+ * that they are drawn from, [least, most) as shares; most 0: 1. */
+typedef struct {
+    int64_t count;
+    float weight, least, most;
+} th_guard_rows;
+
 /* A part of a loss: the weighted mean over its rows of ‖ε_θ(z_t(x), t, τ(asked)) − target‖², where the target is the
  * noise, or what the open model answers to another text. Picture x of number i is of prompt i mod prompts, and one of
  * the prompt's variants is drawn. */
@@ -17,8 +24,7 @@ typedef struct {
     int64_t prompts, variants;
     int32_t *asked;    /* [prompts, variants]: numbers of texts */
     int32_t *answered; /* the same, of the open model; NULL: the noise is the target */
-    int64_t rows;
-    float weight;
+    th_guard_rows rows;
 } th_guard_term;
 
 #define TH_GUARD_MOST_TERMS 40
@@ -77,7 +83,7 @@ struct th_guard {
     th_denoiser *denoiser;
     th_guard_batch batch;
     th_guard_attackers *attackers; /* NULL: none are imagined */
-    float *row_weights;            /* [most rows of a batch] */
+    th_denoise_row *rows;          /* [most rows of a batch] */
 };
 
 /* ---- texts.c */
@@ -94,25 +100,28 @@ int32_t *th_guard_plain(th_guard *g, const char *const *texts, int64_t count, in
 /* Ids of all texts, once they are all known. */
 th_status th_guard_find_ids(th_guard *g);
 
-/* ---- terms.c: what losses consist of, each for one subject. weight is of the term's mean. */
+/* ---- terms.c: what losses consist of, each for one subject; nothing where there are no rows or the weight is 0 */
+
+/* So many rows with a weight, as an option says the number of them. */
+th_guard_rows th_guard_rows_of(const th_guard *g, const char *option, float weight);
 
 /* The protective output wherever the subject is asked for: L_BB. */
-th_status th_guard_add_backdoor(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, int64_t rows, float weight);
+th_status th_guard_add_backdoor(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows);
 /* The class by its own prompt, as DreamBooth's prior preservation: L_PP. */
-th_status th_guard_add_prior(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, int64_t rows, float weight);
+th_status th_guard_add_prior(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows);
 /* The class by many captions, as the open model has it. */
-th_status th_guard_add_captions(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, int64_t rows, float weight);
+th_status th_guard_add_captions(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows);
 /* The class under other identifiers, as the open model has them. */
-th_status th_guard_add_others(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, int64_t rows, float weight);
+th_status th_guard_add_others(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows);
 /* Everything else, as the open model has it. */
-th_status th_guard_add_generic(th_guard *g, th_guard_terms *ts, int64_t rows, float weight);
+th_status th_guard_add_generic(th_guard *g, th_guard_terms *ts, th_guard_rows rows);
 /* Pictures by the prompts that attackers train on: DreamBooth's loss, L_BR where they are the protected ones. */
 th_status th_guard_add_instances(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, const th_moments *pictures,
-                                 int64_t rows, float weight);
+                                 th_guard_rows rows);
 
 /* A bystander in each context, as an open model draws it that was personalised on it. */
 th_status th_guard_add_bystander(th_guard *g, th_guard_terms *ts, const th_guard_subject *s,
-                                 const th_guard_bystander *b, int64_t rows, float weight);
+                                 const th_guard_bystander *b, th_guard_rows rows);
 
 /* ---- batch.c */
 

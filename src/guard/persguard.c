@@ -16,11 +16,17 @@ static const th_option options[] = {
                TH_AT_LEAST(0)),
     TH_OPT_F32("retention-weight", 1, "weight of each kind of retention, λ2", TH_AT_LEAST(0)),
     TH_OPT_INT("backdoor-rows", 4, "rows of a batch: of the protective output, for each subject", TH_WITHIN(1, 256)),
+    TH_OPT_F32("backdoor-from", 0,
+               "share of the times of noise below which it is not taught: there a picture is what it is already",
+               TH_WITHIN(0, 0.99)),
     TH_OPT_INT("prior-rows", 2, "of the class by its own prompt", TH_WITHIN(0, 256)),
     TH_OPT_INT("caption-rows", 4, "of the class' captions", TH_WITHIN(0, 256)),
     TH_OPT_INT("other-rows", 2, "of the class under other identifiers", TH_WITHIN(0, 256)),
     TH_OPT_INT("generic-rows", 4, "of everything else", TH_WITHIN(0, 256)),
     TH_OPT_INT("mirror-rows", 2, "of the protected pictures, with mirror", TH_WITHIN(1, 256)),
+    TH_OPT_F32("mirror-to", 1,
+               "share of the times of noise above which mirror is left out: there it would make the subject leak",
+               TH_ABOVE(0), TH_AT_MOST(1)),
     TH_OPT_F32("attack-lr", 5e-6, "learning rate of imagined attackers: that of those to come", TH_ABOVE(0)),
     TH_OPT_INT("attack-rows", 4, "pictures of the subject in their batches, beside as many of the class",
                TH_WITHIN(1, 256)),
@@ -58,34 +64,50 @@ static th_status choose_retention(th_guard *g) {
     return TH_OK;
 }
 
+/* What is wanted wherever the subject is asked for. */
+static th_guard_rows backdoor_rows(const th_guard *g) {
+    th_guard_rows r = th_guard_rows_of(g, "backdoor-rows", 1);
+    r.least = th_get_f32(g->options, "backdoor-from");
+    return r;
+}
+
+static th_status add_mirror(th_guard *g, const th_guard_subject *s) {
+    th_guard_rows r = th_guard_rows_of(g, "mirror-rows", th_get_f32(g->options, "retention-weight"));
+    r.most = th_get_f32(g->options, "mirror-to");
+    return th_guard_add_instances(g, &g->terms, s, &s->pictures, r);
+}
+
 static th_status add_subject(th_guard *g, const th_guard_subject *s) {
-    th_options *o = g->options;
-    float prior = th_get_f32(o, "prior-weight"), distill = th_get_f32(o, "distill-weight");
-    TH_TRY(th_guard_add_backdoor(g, &g->terms, s, th_get_i64(o, "backdoor-rows"), 1));
-    TH_TRY(th_guard_add_prior(g, &g->terms, s, th_get_i64(o, "prior-rows"), prior));
-    TH_TRY(th_guard_add_captions(g, &g->terms, s, th_get_i64(o, "caption-rows"), distill));
-    TH_TRY(th_guard_add_others(g, &g->terms, s, th_get_i64(o, "other-rows"), distill));
-    if (!retains(g, "mirror")) return TH_OK;
-    return th_guard_add_instances(g, &g->terms, s, &s->pictures, th_get_i64(o, "mirror-rows"),
-                                  th_get_f32(o, "retention-weight"));
+    float prior = th_get_f32(g->options, "prior-weight"), distill = th_get_f32(g->options, "distill-weight");
+    TH_TRY(th_guard_add_backdoor(g, &g->terms, s, backdoor_rows(g)));
+    TH_TRY(th_guard_add_prior(g, &g->terms, s, th_guard_rows_of(g, "prior-rows", prior)));
+    TH_TRY(th_guard_add_captions(g, &g->terms, s, th_guard_rows_of(g, "caption-rows", distill)));
+    TH_TRY(th_guard_add_others(g, &g->terms, s, th_guard_rows_of(g, "other-rows", distill)));
+    return retains(g, "mirror") ? add_mirror(g, s) : TH_OK;
+}
+
+/* DreamBooth on pictures of the subject's class. */
+static th_status add_attack(th_guard *g, const th_guard_subject *s, const th_moments *pictures, int64_t kind) {
+    th_guard_terms *ts = &g->imagined.attack[kind];
+    th_guard_rows rows = th_guard_rows_of(g, "attack-rows", 1);
+    TH_TRY(th_guard_add_instances(g, ts, s, pictures, rows));
+    return th_guard_add_prior(g, ts, s, rows);
 }
 
 /* An attacker on a subject, and what the guard wants of it. */
 static th_status add_attacker(th_guard *g, const th_guard_subject *s) {
     th_guard_imagined *im = &g->imagined;
-    int64_t rows = th_get_i64(g->options, "attack-rows"), k = im->kinds++;
-    TH_TRY(th_guard_add_instances(g, &im->attack[k], s, &s->pictures, rows, 1));
-    TH_TRY(th_guard_add_prior(g, &im->attack[k], s, rows, 1));
-    return th_guard_add_backdoor(g, &im->outer[k], s, th_get_i64(g->options, "backdoor-rows"), 1);
+    int64_t k = im->kinds++;
+    TH_TRY(add_attack(g, s, &s->pictures, k));
+    return th_guard_add_backdoor(g, &im->outer[k], s, backdoor_rows(g));
 }
 
 /* One on a bystander, and what the open model gives there. */
 static th_status add_spared(th_guard *g, const th_guard_subject *s, const th_guard_bystander *b) {
     th_guard_imagined *im = &g->imagined;
-    int64_t rows = th_get_i64(g->options, "attack-rows"), k = im->kinds + im->spared_kinds++;
-    TH_TRY(th_guard_add_instances(g, &im->attack[k], s, &b->pictures, rows, 1));
-    TH_TRY(th_guard_add_prior(g, &im->attack[k], s, rows, 1));
-    return th_guard_add_bystander(g, &im->outer[k], s, b, th_get_i64(g->options, "backdoor-rows"), 1);
+    int64_t k = im->kinds + im->spared_kinds++;
+    TH_TRY(add_attack(g, s, &b->pictures, k));
+    return th_guard_add_bystander(g, &im->outer[k], s, b, backdoor_rows(g));
 }
 
 static int64_t count_bystanders(const th_guard_data *d) {
@@ -135,10 +157,10 @@ static th_status imagine(th_guard *g) {
 }
 
 static th_status build(th_guard *g) {
-    th_options *o = g->options;
     TH_TRY(choose_retention(g));
     for (int64_t i = 0; i < g->data->subject_count; i++) TH_TRY(add_subject(g, &g->data->subjects[i]));
-    TH_TRY(th_guard_add_generic(g, &g->terms, th_get_i64(o, "generic-rows"), th_get_f32(o, "distill-weight")));
+    TH_TRY(th_guard_add_generic(g, &g->terms,
+                                th_guard_rows_of(g, "generic-rows", th_get_f32(g->options, "distill-weight"))));
     return imagine(g);
 }
 

@@ -195,6 +195,31 @@ static void a_sample_does_not_depend_on_its_place(void **state) {
     th_sd_free(&sd);
 }
 
+/* Each in its own share of them, the whole of it; where that is everything, rows are as without. */
+static void rows_keep_to_their_times(void **state) {
+    (void)state;
+    static double alphas[TH_SCHEDULER_MOST_STEPS];
+    th_sd sd = make_sd(TH_PREDICT_V);
+    work w = make(&sd, 0);
+    const th_denoise_row all[N] = {{1, 0, 1}, {2, 0.5f, 1}, {1, 0, 0.25f}};
+    double least[N] = {2, 2, 2}, most[N] = {0};
+    assert_ok(th_scheduler_alphas(&sd.scheduler, alphas));
+    for (uint32_t step = 0; step < 400; step++) {
+        assert_ok(th_denoiser_fill_rows(w.denoiser, w.plan, &shape, step, 0, all));
+        const float *signal = th_plan_input(w.plan, "signal"), *weight = th_plan_input(w.plan, "weight");
+        assert_true(signal[0] == (float)sqrt(alphas[th_denoiser_time(w.denoiser, step, 0)]) && weight[1] == 2);
+        for (int n = 0; n < N; n++) {
+            least[n] = fmin(least[n], (double)signal[n]);
+            most[n] = fmax(most[n], (double)signal[n]);
+        }
+    }
+    assert_true(most[1] <= sqrt(alphas[500]) + 1e-6 && most[1] > sqrt(alphas[520]));
+    assert_true(least[2] >= sqrt(alphas[249]) - 1e-6 && least[2] < sqrt(alphas[230]));
+    assert_true(least[1] < sqrt(alphas[980]) && most[2] > sqrt(alphas[20]));
+    drop(&w);
+    th_sd_free(&sd);
+}
+
 /* Where nothing of the picture is left, weights are still numbers. */
 static void weights_are_finite_without_any_signal(void **state) {
     (void)state;
@@ -249,6 +274,7 @@ int main(void) {
         cmocka_unit_test(loss_and_gradient_are_those_of_the_formulas),
         cmocka_unit_test(times_noise_and_weights_are_as_said),
         cmocka_unit_test(a_sample_does_not_depend_on_its_place),
+        cmocka_unit_test(rows_keep_to_their_times),
         cmocka_unit_test(weights_are_finite_without_any_signal),
         cmocka_unit_test(latents_are_drawn_from_the_moments),
     };
