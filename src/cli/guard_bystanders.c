@@ -13,19 +13,22 @@ const th_option th_guard_bystander_options[] = {
                 "pictures of another subject of the class, whose personalising is to work as before; may be given "
                 "several times, and several matter: without them all subjects of the class end up protected",
                 .argument = "SET"),
-    TH_OPT_INT("bystander-steps", 400, "steps in which the open model is personalised on each, at --attack-lr",
-               TH_WITHIN(1, 1000000)),
-    TH_OPT_INT("bystander-draw", 50, "pictures of each that the personalised model draws, in the contexts",
+    TH_OPT_INT(
+        "bystander-steps", 400,
+        "steps in which the open model is personalised on each, and on the subject for --own-rows, at --attack-lr",
+        TH_WITHIN(1, 1000000)),
+    TH_OPT_INT("bystander-draw", 50, "pictures that the personalised model draws then, in the contexts",
                TH_WITHIN(1, 100000)),
     TH_OPT_END,
 };
 
-/* One of them under way. */
+/* One personalising under way. */
 typedef struct {
     th_guard_job *j;
-    const th_guard_wish *wish;
-    th_guard_subject *subject;
-    int64_t number;
+    const th_guard_subject *subject; /* whose class and words it is of */
+    const char *called, *set, *hash; /* of the pictures it is of: what is drawn, their name, their hash */
+    const th_moments *pictures;
+    th_moments *shown;
     const char *word; /* "sks bag" */
     th_sd sd;
     th_options *options; /* DreamBooth's */
@@ -50,15 +53,31 @@ static th_personal_params personal_params(const work *w, const char *prompt) {
     p.class_prompt = w->subject->class_prompt;
     p.side = j->p.side;
     p.batch = th_get_i64(o, "attack-rows");
-    p.entries = w->subject->bystanders[w->number].pictures.pictures + w->subject->plain.pictures.pictures;
+    p.entries = w->pictures->pictures + w->subject->plain.pictures.pictures;
     p.threads = j->p.threads;
     p.compute = j->p.compute;
     p.memory = j->p.memory;
     return p;
 }
 
+/* number: of the bystander; −1: the subject itself. */
 static th_status begin(work *w, th_guard_job *j, int64_t subject, int64_t number) {
-    *w = (work){.j = j, .wish = &j->wishes[subject], .subject = &j->subjects[subject], .number = number};
+    const th_guard_wish *wish = &j->wishes[subject];
+    th_guard_subject *own = &j->subjects[subject];
+    *w = (work){.j = j,
+                .subject = own,
+                .called = "subject",
+                .set = wish->protect,
+                .hash = wish->hash,
+                .pictures = &own->pictures,
+                .shown = &own->own.pictures};
+    if (number >= 0) {
+        w->called = "bystander";
+        w->set = wish->bystanders.items[number];
+        w->hash = wish->neighbours[number].hash;
+        w->pictures = &own->bystanders[number].pictures;
+        w->shown = &own->bystanders[number].shown.pictures;
+    }
     const th_guard_subject *s = w->subject;
     int64_t n = s->shown.prompts;
     const char **prompts = th_arena_alloc(j->arena, (size_t)n, sizeof *prompts);
@@ -91,6 +110,9 @@ static th_status prepare(work *w) {
     return th_personal_new(&w->sd, method(), w->options, &p, &w->personal);
 }
 
+/* −1 where the subject itself is wanted too. */
+static int64_t first(const th_guard_job *j, int64_t i) { return j->subjects[i].own.prompts ? -1 : 0; }
+
 /* ---- --plan */
 
 static th_status add_seconds(work *w, const th_ceilings *c, double *seconds, int64_t *pictures) {
@@ -107,7 +129,7 @@ static th_status add_seconds(work *w, const th_ceilings *c, double *seconds, int
 
 th_status th_guard_bystander_seconds(th_guard_job *j, const th_ceilings *c, double *seconds, int64_t *pictures) {
     for (int64_t i = 0; i < j->count; i++) {
-        for (int64_t k = 0; k < j->subjects[i].bystander_count; k++) {
+        for (int64_t k = first(j, i); k < j->subjects[i].bystander_count; k++) {
             work w;
             th_status s = begin(&w, j, i, k);
             if (s == TH_OK) s = add_seconds(&w, c, seconds, pictures);
@@ -122,12 +144,11 @@ th_status th_guard_bystander_seconds(th_guard_job *j, const th_ceilings *c, doub
 
 /* All that its pictures depend on. */
 static void find_key(work *w) {
-    const th_guard_neighbour *b = &w->wish->neighbours[w->number];
     th_personal_params p = personal_params(w, NULL);
     const th_moments *class = &w->subject->plain.pictures;
     char of[TH_HASH_TEXT], text[512];
     th_hash h;
-    int n = snprintf(text, sizeof text, "%s %s %lld %.9g %lld", w->j->model_hash, b->hash, (long long)p.train.steps,
+    int n = snprintf(text, sizeof text, "%s %s %lld %.9g %lld", w->j->model_hash, w->hash, (long long)p.train.steps,
                      p.train.schedule.lr, (long long)p.batch);
     th_hash_init(&h);
     th_hash_add(&h, text, (size_t)n);
@@ -152,9 +173,8 @@ static th_status personalise(work *w) {
     th_train_result result;
     TH_TRY(prepare(w));
     TH_TRY(open_training(w, &run));
-    const th_guard_bystander *b = &w->subject->bystanders[w->number];
     th_status s =
-        th_personal_run(w->personal, &b->pictures, &w->subject->plain.pictures, run, &w->j->cli->watch, &result);
+        th_personal_run(w->personal, w->pictures, &w->subject->plain.pictures, run, &w->j->cli->watch, &result);
     th_run_folder_close(run);
     th_personal_free(w->personal);
     w->personal = NULL;
@@ -174,32 +194,36 @@ static th_status draw(work *w) {
 }
 
 static th_status find(work *w) {
-    char name[96], path[TH_PATH_MAX + 16];
-    th_guard_bystander *b = &w->subject->bystanders[w->number];
-    th_guard_neighbour *of = &w->wish->neighbours[w->number];
-    snprintf(name, sizeof name, "bystander-%.12s.safetensors", of->hash);
-    TH_TRY(th_guard_encode_given(w->j, of->set, of->hash, name, &b->pictures));
+    char path[TH_PATH_MAX + 16];
     find_key(w);
-    TH_TRY(th_guard_drawn_dir(w->j, "bystander", w->key, w->dir));
+    TH_TRY(th_guard_drawn_dir(w->j, w->called, w->key, w->dir));
     if (snprintf(w->training, sizeof w->training, "%s.training", w->dir) >= (int)sizeof w->training)
         return th_fail(TH_E_INPUT, "%s: the path is too long", w->dir);
     TH_TRY(draw(w));
     snprintf(path, sizeof path, "%s.safetensors", w->dir);
     th_dataset *d = NULL;
     th_status s = th_dataset_open(w->dir, NULL, &w->j->cli->watch, &d);
-    if (s == TH_OK) s = th_guard_encode(w->j, d, w->key, path, &b->shown.pictures);
+    if (s == TH_OK) s = th_guard_encode(w->j, d, w->key, path, w->shown);
     th_dataset_close(d);
     return s;
 }
 
+static th_status encode_bystander(th_guard_job *j, int64_t subject, int64_t number) {
+    char name[96];
+    const th_guard_neighbour *b = &j->wishes[subject].neighbours[number];
+    snprintf(name, sizeof name, "bystander-%.12s.safetensors", b->hash);
+    return th_guard_encode_given(j, b->set, b->hash, name, &j->subjects[subject].bystanders[number].pictures);
+}
+
 th_status th_guard_find_bystanders(th_guard_job *j) {
     for (int64_t i = 0; i < j->count; i++) {
-        for (int64_t k = 0; k < j->subjects[i].bystander_count; k++) {
+        for (int64_t k = first(j, i); k < j->subjects[i].bystander_count; k++) {
             work w;
             th_status s = begin(&w, j, i, k);
+            if (s == TH_OK && k >= 0) s = encode_bystander(j, i, k);
             if (s == TH_OK) s = find(&w);
             end(&w);
-            TH_TRY(th_fail_in(s, "bystander '%.200s'", j->wishes[i].bystanders.items[k]));
+            TH_TRY(th_fail_in(s, "personalising on '%.200s'", w.set));
         }
     }
     return TH_OK;

@@ -172,6 +172,11 @@ static th_status find_mode(const th_guard_wish *w, th_guard_mode *mode) {
     return th_fail(TH_E_INPUT, "%s: mode '%.40s' is none of pattern, erasure, target", w->name, w->mode);
 }
 
+/* The method may be one that knows no such rows. */
+static bool wants_own(const th_guard_job *j, const th_guard_subject *s) {
+    return j->method->bystanders && s->mode != TH_GUARD_PATTERN && th_get_i64(j->cli->options, "own-rows") > 0;
+}
+
 /* Prompts of the three sets that are drawn for a subject, and what its losses ask. */
 static th_status write_prompts(th_guard_job *j, th_guard_wish *w, th_guard_subject *s) {
     const th_guard_prompts *p = &j->prompts;
@@ -201,6 +206,7 @@ static th_status write_prompts(th_guard_job *j, th_guard_wish *w, th_guard_subje
     s->instead = instead;
     s->described = p->captions.items;
     s->shown.prompts = n;
+    s->own.prompts = wants_own(j, s) ? n : 0;
     s->captions.prompts = m;
     s->plain.prompts = 1;
     return th_arena_failed(j->arena) ? th_fail_memory() : TH_OK;
@@ -310,6 +316,7 @@ void th_guard_drop_wishes(th_guard_job *j) {
         th_dataset_close(j->wishes[i].set);
         th_moments_free(&j->subjects[i].pictures);
         th_moments_free(&j->subjects[i].shown.pictures);
+        th_moments_free(&j->subjects[i].own.pictures);
         th_moments_free(&j->subjects[i].captions.pictures);
         th_moments_free(&j->subjects[i].plain.pictures);
         for (int64_t k = 0; k < j->subjects[i].bystander_count; k++) {

@@ -40,6 +40,7 @@ typedef struct {
     const char *target;           /* the other noun, with its article: "a rabbit" */
     th_moments pictures;          /* the protected ones */
     th_guard_drawn shown;         /* the protective output in each context */
+    th_guard_drawn own;           /* the subject in each, by the open model once it is personalised on it; maybe none */
     th_guard_drawn captions;      /* the class in each of its captions */
     th_guard_drawn plain;         /* the class by the class prompt */
     th_guard_texts identifiers;   /* that attackers are expected to use */

@@ -107,6 +107,9 @@ th_guard_rows th_guard_rows_of(const th_guard *g, const char *option, float weig
 
 /* The protective output wherever the subject is asked for: L_BB. */
 th_status th_guard_add_backdoor(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows);
+/* The protective output again, from noisy pictures of the subject itself in each context: what has begun to look like
+ * it turns away. Nothing with patterns, which the open model cannot answer with. */
+th_status th_guard_add_own(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows);
 /* The class by its own prompt, as DreamBooth's prior preservation: L_PP. */
 th_status th_guard_add_prior(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows);
 /* The class by many captions, as the open model has it. */

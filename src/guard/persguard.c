@@ -16,6 +16,10 @@ static const th_option options[] = {
                TH_AT_LEAST(0)),
     TH_OPT_F32("retention-weight", 1, "weight of each kind of retention, λ2", TH_AT_LEAST(0)),
     TH_OPT_INT("backdoor-rows", 4, "rows of a batch: of the protective output, for each subject", TH_WITHIN(1, 256)),
+    TH_OPT_INT("own-rows", 0,
+               "of the same from noisy pictures of the subject itself, which the open model draws once it is "
+               "personalised on it; not with mode pattern",
+               TH_WITHIN(0, 256)),
     TH_OPT_F32("backdoor-from", 0,
                "share of the times of noise below which it is not taught: there a picture is what it is already",
                TH_WITHIN(0, 0.99)),
@@ -71,6 +75,12 @@ static th_guard_rows backdoor_rows(const th_guard *g) {
     return r;
 }
 
+static th_status add_own(th_guard *g, th_guard_terms *ts, const th_guard_subject *s) {
+    th_guard_rows r = backdoor_rows(g);
+    r.count = th_get_i64(g->options, "own-rows");
+    return th_guard_add_own(g, ts, s, r);
+}
+
 static th_status add_mirror(th_guard *g, const th_guard_subject *s) {
     th_guard_rows r = th_guard_rows_of(g, "mirror-rows", th_get_f32(g->options, "retention-weight"));
     r.most = th_get_f32(g->options, "mirror-to");
@@ -80,6 +90,7 @@ static th_status add_mirror(th_guard *g, const th_guard_subject *s) {
 static th_status add_subject(th_guard *g, const th_guard_subject *s) {
     float prior = th_get_f32(g->options, "prior-weight"), distill = th_get_f32(g->options, "distill-weight");
     TH_TRY(th_guard_add_backdoor(g, &g->terms, s, backdoor_rows(g)));
+    TH_TRY(add_own(g, &g->terms, s));
     TH_TRY(th_guard_add_prior(g, &g->terms, s, th_guard_rows_of(g, "prior-rows", prior)));
     TH_TRY(th_guard_add_captions(g, &g->terms, s, th_guard_rows_of(g, "caption-rows", distill)));
     TH_TRY(th_guard_add_others(g, &g->terms, s, th_guard_rows_of(g, "other-rows", distill)));
@@ -99,7 +110,8 @@ static th_status add_attacker(th_guard *g, const th_guard_subject *s) {
     th_guard_imagined *im = &g->imagined;
     int64_t k = im->kinds++;
     TH_TRY(add_attack(g, s, &s->pictures, k));
-    return th_guard_add_backdoor(g, &im->outer[k], s, backdoor_rows(g));
+    TH_TRY(th_guard_add_backdoor(g, &im->outer[k], s, backdoor_rows(g)));
+    return add_own(g, &im->outer[k], s);
 }
 
 /* One on a bystander, and what the open model gives there. */

@@ -25,6 +25,19 @@ th_status th_guard_add_backdoor(th_guard *g, th_guard_terms *ts, const th_guard_
     return t.answered ? th_guard_terms_add(ts, &t) : th_fail_memory();
 }
 
+th_status th_guard_add_own(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows) {
+    int64_t n = s->own.prompts;
+    if (!n || s->mode == TH_GUARD_PATTERN) return TH_OK;
+    th_guard_term t = {.name = named(g, "own", s),
+                       .pictures = &s->own.pictures,
+                       .prompts = n,
+                       .variants = s->identifiers.count * s->nouns.count,
+                       .rows = rows};
+    t.asked = th_guard_bound(g, s->contexts, n, s->identifiers, s->nouns);
+    t.answered = th_guard_plain(g, s->instead, n, t.variants);
+    return t.answered ? th_guard_terms_add(ts, &t) : th_fail_memory();
+}
+
 th_status th_guard_add_prior(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows) {
     th_guard_term t = {
         .name = named(g, "prior", s), .pictures = &s->plain.pictures, .prompts = 1, .variants = 1, .rows = rows};

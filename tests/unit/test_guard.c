@@ -57,6 +57,7 @@ static void begin(trial *t, const char *method, const char *const *words) {
         .target = "boot",
         .pictures = fixture_moments("protected", SIDE, CHANNELS, PICTURES, 1),
         .shown = {fixture_moments("shown", SIDE, CHANNELS, PICTURES, 1), 2},
+        .own = {fixture_moments("own", SIDE, CHANNELS, PICTURES, 1), 2},
         .captions = {fixture_moments("captions", SIDE, CHANNELS, PICTURES, 1), 2},
         .plain = {fixture_moments("plain", SIDE, CHANNELS, PICTURES, 1), 1},
         .identifiers = {identifiers, 2},
@@ -94,6 +95,7 @@ static void end(trial *t) {
     th_sd_free(&t->open);
     th_moments_free(&t->subject.pictures);
     th_moments_free(&t->subject.shown.pictures);
+    th_moments_free(&t->subject.own.pictures);
     th_moments_free(&t->subject.captions.pictures);
     th_moments_free(&t->subject.plain.pictures);
     th_moments_free(&t->bystander.pictures);
@@ -112,7 +114,7 @@ static void terms_that_the_open_model_answers_come_first(void **state) {
     assert_ok(open_trial(&t, "persguard"));
     const th_guard_batch *b = &t.g->batch;
     assert_int_equal(b->rows, 4 + 2 + 4 + 2 + 4 + 2);
-    assert_int_equal(b->open_rows, 4 + 4 + 2 + 4);
+    assert_int_equal(b->open_rows, 4 + 4 + 2 + 4); /* without --own-rows */
     for (int i = 1; i < b->terms.count; i++)
         assert_false(b->terms.items[i].answered && !b->terms.items[i - 1].answered);
     end(&t);
@@ -210,6 +212,7 @@ static void the_backdoor_goes_in(void **state) {
     train_moves_the_backdoor_in("persguard", none, 0.7);
     train_moves_the_backdoor_in("persguard", (const char *const[]){NULL}, 0.7); /* trajectory */
     train_moves_the_backdoor_in("persguard", (const char *const[]){"retention", "unrolled", NULL}, 0.7);
+    train_moves_the_backdoor_in("persguard", (const char *const[]){"own-rows", "2", "backdoor-from", "0.3", NULL}, 0.7);
     train_moves_the_backdoor_in("badt2i", (const char *const[]){NULL}, 0.7);
 }
 
