@@ -11,6 +11,7 @@
 #include "diffusion/sd_init.h"
 #include "format/bpe_train.h"
 #include "formula.h"
+#include "params.h"
 
 #define SCRATCH "sd_test"
 #define OTHER "sd_test_other"
@@ -72,26 +73,10 @@ static void save_tiny(const char *dtype) {
     th_sd_free(&sd);
 }
 
-static bool same_values(const th_params *a, const th_params *b) {
-    bool same = th_params_count(a) == th_params_count(b);
-    for (int64_t i = 0; same && i < th_params_count(a); i++) {
-        const th_param *p = th_params_at(a, i), *q = th_params_at(b, i);
-        size_t n = (size_t)th_desc_count(th_param_desc(p));
-        float *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
-        assert_true(x && y);
-        assert_ok(th_param_get(p, x));
-        assert_ok(th_param_get(q, y));
-        same = !strcmp(th_param_name(p), th_param_name(q)) && !memcmp(x, y, n * sizeof *x);
-        free(x);
-        free(y);
-    }
-    return same;
-}
-
 static bool same_models(const th_sd *a, const th_sd *b) {
-    return same_values(th_unet_params(a->unet), th_unet_params(b->unet)) &&
-           same_values(th_vae_params(a->vae), th_vae_params(b->vae)) &&
-           same_values(th_text_encoder_params(a->text), th_text_encoder_params(b->text));
+    return params_equal(th_unet_params(a->unet), th_unet_params(b->unet)) &&
+           params_equal(th_vae_params(a->vae), th_vae_params(b->vae)) &&
+           params_equal(th_text_encoder_params(a->text), th_text_encoder_params(b->text));
 }
 
 static bool same_files(const char *a, const char *b) {
@@ -126,7 +111,7 @@ static void a_saved_folder_is_read_back(void **state) {
     th_sd_free(&got);
     assert_ok(th_sd_load(SCRATCH, NULL, &got));
     assert_false(same_models(&sd, &got));
-    assert_true(same_values(th_unet_params(sd.unet), th_unet_params(got.unet)));
+    assert_true(params_equal(th_unet_params(sd.unet), th_unet_params(got.unet)));
     th_sd_free(&got);
     th_sd_free(&sd);
 }

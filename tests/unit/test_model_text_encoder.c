@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "formula.h"
 #include "model/text_encoder.h"
+#include "params.h"
 #include "theriac/plan.h"
 
 #define SCRATCH "text_encoder_test"
@@ -107,22 +108,6 @@ static void added_tokens_lie_beside_the_table(void **state) {
     }
 }
 
-static bool same_values(const th_params *a, const th_params *b) {
-    bool same = th_params_count(a) == th_params_count(b);
-    for (int64_t i = 0; same && i < th_params_count(a); i++) {
-        const th_param *p = th_params_at(a, i), *q = th_params_at(b, i);
-        size_t n = (size_t)th_desc_count(th_param_desc(p));
-        float *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
-        assert_true(x && y);
-        assert_ok(th_param_get(p, x));
-        assert_ok(th_param_get(q, y));
-        same = !strcmp(th_param_name(p), th_param_name(q)) && !memcmp(x, y, n * sizeof *x);
-        free(x);
-        free(y);
-    }
-    return same;
-}
-
 static th_status load(const char *dir, th_text_encoder **out) {
     th_text_encoder_config c;
     *out = NULL;
@@ -131,20 +116,13 @@ static th_status load(const char *dir, th_text_encoder **out) {
     return s == TH_OK ? th_text_encoder_load(*out, dir, NULL) : s;
 }
 
-/* The file's text; freed by the caller. */
-static char *text_of(const char *path) {
-    th_bytes b;
-    assert_ok(th_file_read(path, 1 << 20, &b));
-    return b.data;
-}
-
 static void a_saved_folder_is_read_back(void **state) {
     (void)state;
     for (int i = 0; i < FIXTURES; i++) {
         th_text_encoder *m = open_model(fixtures[i]), *w;
         assert_ok(th_text_encoder_save(m, SCRATCH, "f32"));
         assert_ok(load(SCRATCH, &w));
-        assert_true(same_values(th_text_encoder_params(m), th_text_encoder_params(w)));
+        assert_true(params_equal(th_text_encoder_params(m), th_text_encoder_params(w)));
         char *a = text_of(SCRATCH "/config.json");
         assert_ok(th_text_encoder_write_config(th_text_encoder_get_config(w), SCRATCH, "f32"));
         char *b = text_of(SCRATCH "/config.json");
@@ -187,7 +165,7 @@ static void names_of_newer_and_older_libraries_are_read(void **state) {
         }
         assert_ok(th_safetensors_commit(w));
         assert_ok(load(SCRATCH, &r));
-        assert_true(same_values(ps, th_text_encoder_params(r)));
+        assert_true(params_equal(ps, th_text_encoder_params(r)));
         th_text_encoder_free(r);
     }
     th_text_encoder_free(m);

@@ -9,6 +9,7 @@
 #include "formula.h"
 #include "model/unet.h"
 #include "model/weights.h"
+#include "params.h"
 #include "plan/cost.h"
 #include "theriac/plan.h"
 
@@ -260,25 +261,6 @@ static void low_rank_additions_begin_at_nothing(void **state) {
     th_unet_free(u);
 }
 
-static float *values_of(const th_params *ps) {
-    float *all = malloc((size_t)th_params_elements(ps) * sizeof *all), *at = all;
-    assert_non_null(all);
-    for (int64_t i = 0; i < th_params_count(ps); i++) {
-        assert_ok(th_param_get(th_params_at(ps, i), at));
-        at += th_desc_count(th_param_desc(th_params_at(ps, i)));
-    }
-    return all;
-}
-
-static bool same_values(const th_params *a, const th_params *b) {
-    if (th_params_elements(a) != th_params_elements(b)) return false;
-    float *x = values_of(a), *y = values_of(b);
-    bool same = !memcmp(x, y, (size_t)th_params_elements(a) * sizeof *x);
-    free(x);
-    free(y);
-    return same;
-}
-
 static void check_same_config(const th_unet_config *a, const th_unet_config *b) {
     assert_int_equal(a->levels, b->levels);
     assert_int_equal(a->sample_size, b->sample_size);
@@ -311,7 +293,7 @@ static void a_saved_folder_is_read_back(void **state) {
         assert_ok(th_unet_save(u, dir, "f32"));
         assert_ok(load(dir, &again));
         check_same_config(th_unet_get_config(u), th_unet_get_config(again));
-        assert_true(same_values(th_unet_params(u), th_unet_params(again)));
+        assert_true(params_equal(th_unet_params(u), th_unet_params(again)));
         th_unet_free(again);
         if (i == 0) {
             assert_ok(th_unet_add_lora(u, &lora));
@@ -494,9 +476,9 @@ static void random_values_depend_on_the_seed_alone(void **state) {
     (void)state;
     th_unet *a = open_model("flat"), *b = open_model("flat");
     assert_ok(th_unet_randomize(a, 7));
-    assert_false(same_values(th_unet_params(a), th_unet_params(b)));
+    assert_false(params_equal(th_unet_params(a), th_unet_params(b)));
     assert_ok(th_unet_randomize(b, 7));
-    assert_true(same_values(th_unet_params(a), th_unet_params(b)));
+    assert_true(params_equal(th_unet_params(a), th_unet_params(b)));
     th_plan *p = make_plan(a, &fixtures[4], TH_F32, NULL);
     const float *sample = th_plan_output(p, "sample");
     for (int i = 0; i < BATCH * 5 * 7 * 4; i++) assert_true(sample[i] == 0.0f);

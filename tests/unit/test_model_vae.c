@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "formula.h"
 #include "model/vae.h"
+#include "params.h"
 #include "theriac/plan.h"
 
 #define SCRATCH "vae_test"
@@ -110,35 +111,12 @@ static void outputs_in_bf16_are_near(void **state) {
     }
 }
 
-static bool same_values(const th_params *a, const th_params *b) {
-    bool same = th_params_count(a) == th_params_count(b);
-    for (int64_t i = 0; same && i < th_params_count(a); i++) {
-        const th_param *p = th_params_at(a, i), *q = th_params_at(b, i);
-        size_t n = (size_t)th_desc_count(th_param_desc(p));
-        float *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
-        assert_true(x && y);
-        assert_ok(th_param_get(p, x));
-        assert_ok(th_param_get(q, y));
-        same = !strcmp(th_param_name(p), th_param_name(q)) && !memcmp(x, y, n * sizeof *x);
-        free(x);
-        free(y);
-    }
-    return same;
-}
-
 static th_status load(const char *dir, th_vae **out) {
     th_vae_config c;
     *out = NULL;
     th_status s = th_vae_read_config(dir, &c);
     if (s == TH_OK) s = th_vae_new(&c, out);
     return s == TH_OK ? th_vae_load(*out, dir, NULL) : s;
-}
-
-/* The file's text; freed by the caller. */
-static char *text_of(const char *path) {
-    th_bytes b;
-    assert_ok(th_file_read(path, 1 << 20, &b));
-    return b.data;
 }
 
 static void a_saved_folder_is_read_back(void **state) {
@@ -148,7 +126,7 @@ static void a_saved_folder_is_read_back(void **state) {
         th_vae_set_scaling(v, 0.75f);
         assert_ok(th_vae_save(v, SCRATCH, "f32"));
         assert_ok(load(SCRATCH, &w));
-        assert_true(same_values(th_vae_params(v), th_vae_params(w)));
+        assert_true(params_equal(th_vae_params(v), th_vae_params(w)));
         char *a = text_of(SCRATCH "/config.json");
         assert_ok(th_vae_write_config(th_vae_get_config(w), SCRATCH));
         char *b = text_of(SCRATCH "/config.json");
@@ -214,7 +192,7 @@ static void old_names_and_shapes_are_read(void **state) {
     assert_ok(th_vae_save(v, SCRATCH, "f32"));
     write_weights(v, old_names, WEIGHTS);
     assert_ok(load(SCRATCH, &w));
-    assert_true(same_values(th_vae_params(v), th_vae_params(w)));
+    assert_true(params_equal(th_vae_params(v), th_vae_params(w)));
     th_vae_free(v);
     th_vae_free(w);
 }
@@ -267,7 +245,7 @@ static void the_only_variant_is_found(void **state) {
     assert_ok(th_vae_save(v, SCRATCH, "f32"));
     assert_int_equal(rename(WEIGHTS, SCRATCH "/diffusion_pytorch_model.fp16.safetensors"), 0);
     assert_ok(load(SCRATCH, &w));
-    assert_true(same_values(th_vae_params(v), th_vae_params(w)));
+    assert_true(params_equal(th_vae_params(v), th_vae_params(w)));
     assert_ok(th_vae_load(w, SCRATCH, "fp16"));
     assert_fails(th_vae_load(w, SCRATCH, "bf16"), TH_E_INPUT, "holds no model.bf16.safetensors");
     assert_ok(th_vae_save(v, SCRATCH, "f32"));
@@ -320,9 +298,9 @@ static void random_values_depend_on_the_seed_alone(void **state) {
     (void)state;
     th_vae *a = open_model("plain"), *b = open_model("plain");
     assert_ok(th_vae_randomize(a, 7));
-    assert_false(same_values(th_vae_params(a), th_vae_params(b)));
+    assert_false(params_equal(th_vae_params(a), th_vae_params(b)));
     assert_ok(th_vae_randomize(b, 7));
-    assert_true(same_values(th_vae_params(a), th_vae_params(b)));
+    assert_true(params_equal(th_vae_params(a), th_vae_params(b)));
     th_vae_free(a);
     th_vae_free(b);
 }
