@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/number.h"
+#include "cli/plan_table.h"
 
 const th_option th_run_options[] = {
     TH_OPT_PATH("out", NULL, "folder of the run: logs, checkpoints, the model", .argument = "DIR", .letter = 'o'),
@@ -34,7 +35,7 @@ typedef struct {
 
 typedef struct {
     th_clip_fit_cost cost;
-    double seconds[3];   /* here, on 16 cores, on 64 */
+    double seconds[TH_PLAN_MACHINES];
     int64_t short_steps; /* that fit SHORT_RUN here; 0 where the whole is short enough or too few would */
 } forecast;
 
@@ -43,8 +44,9 @@ static th_status make_forecast(const work *w, forecast *f) {
     th_clip_fit_get_cost(w->fit, &f->cost);
     TH_TRY(th_ceilings_measure(w->job->fit.threads, w->job->fit.compute, &c));
     double runs = (double)(f->cost.steps * f->cost.batches_a_step);
-    const int cores[3] = {c.threads, 16, 64};
-    for (int i = 0; i < 3; i++) f->seconds[i] = runs * th_ceilings_seconds(&c, &f->cost.step, cores[i]);
+    int cores[TH_PLAN_MACHINES];
+    th_cli_plan_cores(&c, cores);
+    for (int i = 0; i < TH_PLAN_MACHINES; i++) f->seconds[i] = runs * th_ceilings_seconds(&c, &f->cost.step, cores[i]);
     f->short_steps = (int64_t)(SHORT_RUN / f->seconds[0] * (double)f->cost.steps);
     if (f->seconds[0] <= LONG_RUN || f->short_steps < FEW_STEPS) f->short_steps = 0;
     return TH_OK;
@@ -76,26 +78,17 @@ static th_status print_plan(work *w) {
                                       (json_int_t)f.short_steps));
         return TH_OK;
     }
-    char text[160], number[3][TH_NUMBER_TEXT];
-    th_table *t = th_table_new(NULL);
-    th_table_column(t, TH_LEFT, "Plan");
-    th_table_column(t, TH_LEFT, "");
+    char text[160];
+    th_table *t = th_cli_plan_table();
     snprintf(text, sizeof text, "%lld, %lld of them an epoch, %lld pairs each", (long long)f.cost.steps,
              (long long)f.cost.steps_an_epoch, (long long)f.cost.pairs_a_step);
     th_table_pair(t, "Steps", text);
     snprintf(text, sizeof text, "%lld tokens each", (long long)f.cost.text_tokens);
     th_table_pair(t, "Texts", text);
-    th_human_bytes(text, (double)f.cost.bytes);
-    th_table_pair(t, "Memory", text);
-    th_human_count(number[0], (double)parts * f.cost.step.flops);
-    th_human_count(number[1], (double)parts * f.cost.step.recomputed_flops);
-    snprintf(text, sizeof text, "%sFLOP%s%s%s", number[0], f.cost.step.recomputed_flops > 0 ? ", and " : "",
-             f.cost.step.recomputed_flops > 0 ? number[1] : "",
-             f.cost.step.recomputed_flops > 0 ? "FLOP again to fit the memory" : "");
-    th_table_pair(t, "Work of a step", text);
-    for (int i = 0; i < 3; i++) th_human_seconds(number[i], f.seconds[i]);
-    snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
-    th_table_pair(t, "Time", text);
+    th_cli_plan_memory(t, (double)f.cost.bytes);
+    th_cli_plan_work(t, "Work of a step", (double)parts * f.cost.step.flops,
+                     (double)parts * f.cost.step.recomputed_flops);
+    th_cli_plan_time(t, f.seconds);
     th_cli_table(w->cli, t);
     th_table_free(t);
     print_short(w, &f);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/number.h"
+#include "cli/plan_table.h"
 
 const th_option th_fit_eval_options[] = {
     TH_OPT_PATH("eval", NULL, "pictures to measure on that are not trained on", .argument = "SET"),
@@ -27,6 +28,13 @@ th_status th_cli_open_held_out(th_cli *cli, th_dataset **out) {
     p.stride = n / limit;
     p.limit = limit;
     return th_fail_in(th_dataset_open(spec, &p, &cli->watch, out), "--eval");
+}
+
+th_status th_cli_open_set(th_cli *cli, const char *name, th_dataset **out) {
+    th_dataset_params p;
+    th_dataset_params_init(&p);
+    p.captions = TH_CAPTIONS_FIRST;
+    return th_fail_in(th_dataset_open(th_get_str(cli->options, name), &p, &cli->watch, out), "--%s", name);
 }
 
 th_status th_cli_read_sizes(th_cli *cli, const char *name, int64_t *sizes, int most, int *count) {
@@ -61,41 +69,33 @@ th_status th_cli_refuse_sizes(th_cli *cli, const th_option *sizes) {
 
 /* --- the plan --- */
 
-static void print_plan(th_cli *cli, const th_fit_cost *c, const double seconds[3]) {
-    char text[160], number[3][TH_NUMBER_TEXT];
-    th_table *t = th_table_new(NULL);
-    th_table_column(t, TH_LEFT, "Plan");
-    th_table_column(t, TH_LEFT, "");
+static void print_plan(th_cli *cli, const th_fit_cost *c, const double seconds[TH_PLAN_MACHINES]) {
+    char text[160];
+    th_table *t = th_cli_plan_table();
     snprintf(text, sizeof text, "%lld of %lld pictures each, %.3g times through %lld", (long long)c->steps,
              (long long)c->pictures_a_step,
              (double)c->steps * (double)c->pictures_a_step / (double)c->pictures_an_epoch,
              (long long)c->pictures_an_epoch);
     th_table_pair(t, "Steps", text);
-    th_human_bytes(text, (double)c->step.bytes);
-    th_table_pair(t, "Memory", text);
+    th_cli_plan_memory(t, (double)c->step.bytes);
     if (c->disk) {
         th_human_bytes(text, (double)c->disk);
         th_table_pair(t, "Latents on disk", text);
     }
-    th_human_count(number[0], (double)c->batches_a_step * c->step.flops);
-    th_human_count(number[1], (double)c->batches_a_step * c->step.recomputed_flops);
-    bool again = c->step.recomputed_flops > 0;
-    snprintf(text, sizeof text, "%sFLOP%s%s%s", number[0], again ? ", and " : "", again ? number[1] : "",
-             again ? "FLOP again to fit the memory" : "");
-    th_table_pair(t, "Work of a step", text);
-    for (int i = 0; i < 3; i++) th_human_seconds(number[i], seconds[i]);
-    snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
-    th_table_pair(t, "Time", text);
+    double parts = (double)c->batches_a_step;
+    th_cli_plan_work(t, "Work of a step", parts * c->step.flops, parts * c->step.recomputed_flops);
+    th_cli_plan_time(t, seconds);
     th_cli_table(cli, t);
     th_table_free(t);
 }
 
 th_status th_cli_fit_plan(th_cli *cli, const th_fit_params *fit, const th_fit_cost *cost) {
     th_ceilings c;
-    double seconds[3], runs = (double)(cost->steps * cost->batches_a_step);
+    int cores[TH_PLAN_MACHINES];
+    double seconds[TH_PLAN_MACHINES], runs = (double)(cost->steps * cost->batches_a_step);
     TH_TRY(th_ceilings_measure(fit->threads, fit->compute, &c));
-    const int cores[3] = {c.threads, 16, 64};
-    for (int i = 0; i < 3; i++)
+    th_cli_plan_cores(&c, cores);
+    for (int i = 0; i < TH_PLAN_MACHINES; i++)
         seconds[i] = runs * th_ceilings_seconds(&c, &cost->step, cores[i]) +
                      cost->before / c.flops_per_second * (double)c.threads / (double)cores[i];
     if (!cli->json) return print_plan(cli, cost, seconds), TH_OK;
@@ -115,6 +115,14 @@ th_status th_cli_fit_inputs(th_cli *cli, const th_dataset *d, json_t **out) {
                      th_dataset_kind(d), "sha256", hash, "pictures", (json_int_t)th_dataset_images(d), "samples",
                      (json_int_t)th_dataset_count(d));
     return *out ? TH_OK : th_fail(TH_E_INPUT, "--data: a name that is not UTF-8 cannot be noted in run.json");
+}
+
+th_status th_cli_note_set(th_cli *cli, json_t *inputs, const char *name, const th_dataset *d, char hash[TH_HASH_TEXT]) {
+    TH_TRY(th_dataset_hash(d, &cli->watch, hash));
+    json_t *j = json_pack("{s:s, s:s, s:I}", "set", th_get_str(cli->options, name), "sha256", hash, "pictures",
+                          (json_int_t)th_dataset_images(d));
+    if (j && !json_object_set_new(inputs, name, j)) return TH_OK;
+    return th_fail(TH_E_INPUT, "--%s: a name that is not UTF-8 cannot be noted in run.json", name);
 }
 
 th_status th_cli_note_model(json_t *inputs, const char *name, const char *folder, const char *hash) {

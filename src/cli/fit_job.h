@@ -10,6 +10,9 @@ extern const th_option th_fit_eval_options[];
 /* The set that --eval names, spread over at most --eval-limit pictures; NULL where it is not given. */
 th_status th_cli_open_held_out(th_cli *cli, th_dataset **out);
 
+/* The set that an option names, captions and all. */
+th_status th_cli_open_set(th_cli *cli, const char *name, th_dataset **out);
+
 /* "32,64,128" of an option into sizes; *count: how many. */
 th_status th_cli_read_sizes(th_cli *cli, const char *name, int64_t *sizes, int most, int *count);
 /* The largest number of groups of GroupNorm, a power of two up to 32, that divides all of these and leaves eight
@@ -21,8 +24,9 @@ th_status th_cli_refuse_sizes(th_cli *cli, const th_option *sizes);
 /* Says what a training will take. */
 th_status th_cli_fit_plan(th_cli *cli, const th_fit_params *fit, const th_fit_cost *cost);
 
-/* For run.json: hashes of the data and of models by the name of their option. */
+/* For run.json: hashes of the data, and of sets and models by the name of their option. */
 th_status th_cli_fit_inputs(th_cli *cli, const th_dataset *d, json_t **out);
+th_status th_cli_note_set(th_cli *cli, json_t *inputs, const char *name, const th_dataset *d, char hash[TH_HASH_TEXT]);
 th_status th_cli_note_model(json_t *inputs, const char *name, const char *folder, const char *hash);
 
 /* Opens the run folder of --out; inputs: NULL or a reference that stays the caller's. */

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "cli/generate_parts.h"
+#include "cli/plan_table.h"
 #include "cli/text.h"
 #include "personalize/custom_file.h"
 #include "personalize/embedding_file.h"
@@ -195,24 +196,19 @@ static th_status note_cut(th_drawing *d) {
 /* At most: of the negative text and all prompts. */
 static int64_t texts(const th_drawing *d) { return d->prompt_count + (d->p.guidance > 1 ? 1 : 0); }
 
-static void print_plan(th_drawing *d, const th_generate_cost *c, const double seconds[3]) {
-    char text[200], number[3][TH_NUMBER_TEXT];
-    th_table *t = th_table_new(NULL);
-    th_table_column(t, TH_LEFT, "Plan");
-    th_table_column(t, TH_LEFT, "");
+static void print_plan(th_drawing *d, const th_generate_cost *c, const double seconds[TH_PLAN_MACHINES]) {
+    char text[200], number[2][TH_NUMBER_TEXT];
+    th_table *t = th_cli_plan_table();
     snprintf(text, sizeof text, "%lld of %lldx%lld pixels, %lld at a time", (long long)d->count, (long long)d->p.width,
              (long long)d->p.height, (long long)d->p.batch);
     th_table_pair(t, "Pictures", text);
-    th_human_bytes(text, (double)c->bytes);
-    th_table_pair(t, "Memory", text);
+    th_cli_plan_memory(t, (double)c->bytes);
     th_human_count(number[0], c->step.flops);
     th_human_count(number[1], c->decode.flops * (double)c->decode_runs / (double)d->count);
     snprintf(text, sizeof text, "%lld steps of %sFLOP; decoding a picture %sFLOP", (long long)c->step_runs, number[0],
              number[1]);
     th_table_pair(t, "Work", text);
-    for (int i = 0; i < 3; i++) th_human_seconds(number[i], seconds[i]);
-    snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
-    th_table_pair(t, "Time", text);
+    th_cli_plan_time(t, seconds);
     th_cli_table(d->cli, t);
     th_table_free(t);
 }
@@ -220,11 +216,12 @@ static void print_plan(th_drawing *d, const th_generate_cost *c, const double se
 static th_status plan(th_drawing *d) {
     th_generate_cost c;
     th_ceilings ceilings;
-    double seconds[3];
+    double seconds[TH_PLAN_MACHINES];
+    int cores[TH_PLAN_MACHINES];
     TH_TRY(th_generator_get_cost(d->generator, d->count, texts(d), &c));
     TH_TRY(th_ceilings_measure(d->p.threads, d->p.compute, &ceilings));
-    const int cores[3] = {ceilings.threads, 16, 64};
-    for (int i = 0; i < 3; i++) seconds[i] = th_generate_seconds(&c, &ceilings, cores[i]);
+    th_cli_plan_cores(&ceilings, cores);
+    for (int i = 0; i < TH_PLAN_MACHINES; i++) seconds[i] = th_generate_seconds(&c, &ceilings, cores[i]);
     if (!d->cli->json) return print_plan(d, &c, seconds), TH_OK;
     th_cli_json(d->cli,
                 json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "pictures", (json_int_t)d->count, "steps",
