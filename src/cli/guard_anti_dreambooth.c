@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/template.h"
 #include "cli/guard_anti_dreambooth_parts.h"
 #include "train/fit_options.h"
 
@@ -46,15 +47,6 @@ static const th_option change_options[] = {
 static const th_option class_options[] = {
     TH_OPT_F32("prior-weight", 1, "weight of the class' loss while personalising; 0: no prior preservation",
                TH_AT_LEAST(0)),
-    TH_OPT_PATH("class-images", NULL, "pictures of the class; where not given, the model draws them first",
-                .argument = "SET"),
-    TH_OPT_PATH("class-latents", NULL,
-                "the class-latents.safetensors of another run of the same autoencoder, instead of pictures",
-                .argument = "FILE"),
-    TH_OPT_INT("class-count", 200, "pictures of the class; of --class-images the first", TH_WITHIN(1, 100000)),
-    TH_OPT_INT("class-steps", 50, "sampling steps of each drawn picture of the class", TH_WITHIN(1, 1000)),
-    TH_OPT_F32("class-guidance", 7.5, "guidance of each drawn picture of the class", TH_AT_LEAST(0)),
-    TH_OPT_INT("class-batch", 4, "pictures of the class drawn at a time", TH_WITHIN(1, 1024)),
     TH_OPT_END,
 };
 
@@ -78,11 +70,6 @@ static const th_option training_options[] = {
 
 static const char *option(const th_anti_job *j, const char *name) { return th_get_str(j->cli->options, name); }
 
-bool th_anti_job_has_prior(const th_anti_job *j) { return j->p.class_prompt != NULL; }
-bool th_anti_job_draws_class(const th_anti_job *j) {
-    return th_anti_job_has_prior(j) && !option(j, "class-images") && !option(j, "class-latents");
-}
-
 th_status th_anti_job_path(const th_anti_job *j, const char *name, char path[TH_PATH_MAX]) {
     return th_path_join(path, th_run_folder_path(j->run), name);
 }
@@ -90,10 +77,8 @@ th_status th_anti_job_path(const th_anti_job *j, const char *name, char path[TH_
 /* ---- what is asked for */
 
 static const char *prompt_of(th_anti_job *j) {
-    const char *text = option(j, "instance-prompt"), *gap = strstr(text, "{}");
-    if (!gap) return th_arena_strdup(j->arena, text);
-    return th_arena_printf(j->arena, "%.*s%s %s%s", (int)(gap - text), text, option(j, "identifier"),
-                           option(j, "class"), gap + 2);
+    const char *word = th_arena_printf(j->arena, "%s %s", option(j, "identifier"), option(j, "class"));
+    return word ? th_template_fill(j->arena, option(j, "instance-prompt"), word) : NULL;
 }
 
 static void set_where(int64_t *value, int64_t given, int64_t none) {
@@ -102,7 +87,6 @@ static void set_where(int64_t *value, int64_t given, int64_t none) {
 
 static th_status read_options(th_anti_job *j) {
     th_options *o = j->cli->options;
-    int64_t dtype = th_get_choice(o, "dtype");
     th_anti_params *p = &j->p;
     if (!(j->arena = th_arena_new())) return th_fail_memory();
     th_anti_params_init(p, th_get_choice(o, "method") == 0 ? TH_ANTI_FSMG : TH_ANTI_ASPL);
@@ -111,6 +95,7 @@ static th_status read_options(th_anti_job *j) {
     if (p->prior_weight > 0)
         p->class_prompt = option(j, "class-prompt") ? option(j, "class-prompt")
                                                     : th_arena_printf(j->arena, "a photo of a %s", option(j, "class"));
+    j->prior = (th_prior){.cli = j->cli, .prompt = p->class_prompt};
     p->side = th_get_i64(o, "size");
     p->budget = th_get_f32(o, "budget");
     p->stride = th_get_f32(o, "stride");
@@ -126,25 +111,14 @@ static th_status read_options(th_anti_job *j) {
     p->seed = (uint64_t)th_get_i64(o, "seed");
     p->threads = (int)th_get_i64(o, "threads");
     p->memory = (size_t)th_get_i64(o, "memory");
-    p->compute = dtype == 0 ? th_fit_best_dtype() : dtype == 2 ? TH_BF16 : TH_F32;
+    p->compute = th_fit_read_dtype(o);
     return th_arena_failed(j->arena) ? th_fail_memory() : th_options_check(o);
 }
 
 static th_status check_options(const th_anti_job *j) {
     if (!option(j, "class")[strspn(option(j, "class"), " ")])
         return th_fail(TH_E_USAGE, "--class: is empty; the noun of what the pictures show is wanted, such as dog");
-    if (!th_anti_job_has_prior(j) && (option(j, "class-images") || option(j, "class-latents")))
-        return th_fail(TH_E_USAGE, "--prior-weight 0 uses no pictures of the class");
-    if (option(j, "class-images") && option(j, "class-latents"))
-        return th_fail(TH_E_USAGE, "--class-images and --class-latents: one of them is enough");
-    return TH_OK;
-}
-
-static th_status open_set(th_anti_job *j, const char *name, th_dataset **out) {
-    th_dataset_params p;
-    th_dataset_params_init(&p);
-    p.captions = TH_CAPTIONS_FIRST;
-    return th_fail_in(th_dataset_open(option(j, name), &p, &j->cli->watch, out), "--%s", name);
+    return th_prior_check(&j->prior, "--prior-weight 0 uses no pictures of the class");
 }
 
 /* ---- the model */
@@ -155,14 +129,9 @@ static void close_model(th_anti_job *j) {
     th_sd_free(&j->sd);
 }
 
-th_status th_anti_job_open_model(th_anti_job *j, unsigned parts) {
-    th_sd_load_params p = {.parts = parts};
-    return th_sd_load(option(j, "model"), &p, &j->sd);
-}
-
 th_status th_anti_job_prepare(th_anti_job *j, unsigned parts) {
     close_model(j);
-    TH_TRY(th_anti_job_open_model(j, parts));
+    TH_TRY(th_cli_load_sd(j->cli, parts, &j->sd));
     TH_TRY(th_anti_new(&j->sd, &j->p, j->pictures, &j->anti));
     th_anti_get_cost(j->anti, &j->cost);
     return TH_OK;
@@ -170,24 +139,12 @@ th_status th_anti_job_prepare(th_anti_job *j, unsigned parts) {
 
 /* ---- the order of things */
 
-static th_status note_set(th_anti_job *j, const char *name, const th_dataset *d, char hash[TH_HASH_TEXT]) {
-    TH_TRY(th_dataset_hash(d, &j->cli->watch, hash));
-    json_t *entry = json_pack("{s:s, s:s, s:I}", "set", option(j, name), "sha256", hash, "pictures",
-                              (json_int_t)th_dataset_images(d));
-    if (entry && !json_object_set_new(j->inputs, name, entry)) return TH_OK;
-    return th_fail(TH_E_INPUT, "--%s: a name that is not UTF-8 cannot be noted in run.json", name);
-}
-
 static th_status find_inputs(th_anti_job *j) {
-    const char *latents = option(j, "class-latents");
     if (!(j->inputs = json_object())) return th_fail_memory();
     TH_TRY(th_sd_weights_hash(option(j, "model"), j->model_hash));
     TH_TRY(th_cli_note_model(j->inputs, "model", option(j, "model"), j->model_hash));
-    TH_TRY(note_set(j, "protect", j->set, j->set_hash));
-    if (j->class) TH_TRY(note_set(j, "class-images", j->class, j->class_hash));
-    if (!latents) return TH_OK;
-    TH_TRY(th_hash_file(latents, j->class_hash));
-    return th_cli_note_model(j->inputs, "class-latents", latents, j->class_hash);
+    TH_TRY(th_cli_note_set(j->cli, j->inputs, "protect", j->set, j->set_hash));
+    return th_prior_note(&j->prior, j->inputs);
 }
 
 static th_status protect(th_anti_job *j) {
@@ -208,11 +165,16 @@ static th_status run_all(th_anti_job *j) {
     TH_TRY(th_cli_job_check(j->cli));
     TH_TRY(read_options(j));
     TH_TRY(check_options(j));
-    TH_TRY(open_set(j, "protect", &j->set));
-    if (option(j, "class-images")) TH_TRY(open_set(j, "class-images", &j->class));
+    TH_TRY(th_cli_open_set(j->cli, "protect", &j->set));
+    TH_TRY(th_prior_open(&j->prior));
     j->pictures = th_dataset_images(j->set);
     TH_TRY(th_anti_job_prepare(j, 0));
     j->p.side = j->cost.side;
+    j->prior.drawing = (th_drawn_params){.side = j->cost.side,
+                                         .seed = j->p.seed,
+                                         .threads = j->p.threads,
+                                         .compute = j->p.compute,
+                                         .memory = j->p.memory};
     j->size = j->cost.side * j->cost.side * 3;
     if (j->cost.cut) th_cli_note(j->cli, "a prompt has more tokens than the model reads, and the end is cut off");
     return th_get_bool(j->cli->options, "plan") ? th_anti_job_plan(j) : protect(j);
@@ -223,10 +185,9 @@ static th_status run(th_cli *cli) {
     th_status s = run_all(&j);
     s = th_cli_fit_stopped(s, j.run);
     close_model(&j);
-    th_moments_free(&j.class_moments);
     th_run_folder_close(j.run);
     th_dataset_close(j.set);
-    th_dataset_close(j.class);
+    th_prior_close(&j.prior);
     th_free(j.clean);
     th_free(j.changed);
     th_free(j.floats);
@@ -235,13 +196,10 @@ static th_status run(th_cli *cli) {
     return s;
 }
 
-static const th_option_group groups[] = {{"Model", model_options},
-                                         {"Protected", protected_options},
-                                         {"Changes", change_options},
-                                         {"Class", class_options},
-                                         {"Training", training_options},
-                                         {"Run", th_run_options},
-                                         {NULL, NULL}};
+static const th_option_group groups[] = {{"Model", model_options},    {"Protected", protected_options},
+                                         {"Changes", change_options}, {"Class", class_options},
+                                         {"Class", th_prior_options}, {"Training", training_options},
+                                         {"Run", th_run_options},     {NULL, NULL}};
 
 const th_cli_method th_guard_cli_anti_dreambooth = {
     .name = "anti-dreambooth",

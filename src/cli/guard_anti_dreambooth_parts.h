@@ -2,25 +2,24 @@
 #ifndef TH_CLI_GUARD_ANTI_DREAMBOOTH_PARTS_H
 #define TH_CLI_GUARD_ANTI_DREAMBOOTH_PARTS_H
 
-#include "cli/fit_job.h"
+#include "cli/prior.h"
 #include "guard/anti_dreambooth.h"
-#include "train/drawn.h"
 
 typedef struct {
     th_cli *cli;
     th_arena *arena;
-    th_dataset *set, *class;
+    th_dataset *set;
+    th_prior prior;
     th_sd sd;
     th_anti_params p;
     th_anti *anti;
     th_anti_cost cost;
-    char model_hash[TH_HASH_TEXT], set_hash[TH_HASH_TEXT], class_hash[TH_HASH_TEXT];
+    char model_hash[TH_HASH_TEXT], set_hash[TH_HASH_TEXT];
     json_t *inputs;
     th_run_folder *run;
-    int64_t pictures, size;   /* size: values of a picture */
-    uint8_t *clean, *changed; /* [pictures, side, side, 3] */
-    float *floats;            /* of clean */
-    th_moments class_moments;
+    int64_t pictures, size;       /* size: values of a picture */
+    uint8_t *clean, *changed;     /* [pictures, side, side, 3] */
+    float *floats;                /* of clean */
     int64_t saved;                /* round of the newest checkpoint; −1: there is none */
     double surrogate[2], open[2]; /* losses: of clean pictures, of changed ones */
     int most;                     /* levels that a value moved by, at most */
@@ -29,12 +28,8 @@ typedef struct {
 
 /* --- guard_anti_dreambooth.c --- */
 
-bool th_anti_job_has_prior(const th_anti_job *j);
-/* The class' pictures are to be drawn by the model. */
-bool th_anti_job_draws_class(const th_anti_job *j);
 /* "OUT/name" */
 th_status th_anti_job_path(const th_anti_job *j, const char *name, char path[TH_PATH_MAX]);
-th_status th_anti_job_open_model(th_anti_job *j, unsigned parts);
 /* Opens the model's parts and plans for them; what was open before is closed. */
 th_status th_anti_job_prepare(th_anti_job *j, unsigned parts);
 
@@ -42,8 +37,7 @@ th_status th_anti_job_prepare(th_anti_job *j, unsigned parts);
 
 /* The protected pictures, cut to the model's size from the middle, as bytes and as floats. */
 th_status th_anti_job_cut(th_anti_job *j);
-th_drawn_params th_anti_job_class_params(const th_anti_job *j);
-/* Encoded pictures of the class: those given, those that the run's folder holds, or made now. */
+/* The class', encoded. */
 th_status th_anti_job_find_class(th_anti_job *j);
 /* OUT/pictures, and in run.json which became which. */
 th_status th_anti_job_write_pictures(const th_anti_job *j, char dir[TH_PATH_MAX]);

@@ -40,66 +40,14 @@ th_status th_anti_job_cut(th_anti_job *j) {
     return s;
 }
 
-th_drawn_params th_anti_job_class_params(const th_anti_job *j) {
-    th_options *o = j->cli->options;
-    return (th_drawn_params){
-        .prompts = &j->p.class_prompt,
-        .prompt_count = 1,
-        .count = th_get_i64(o, "class-count"),
-        .side = j->cost.side,
-        .steps = th_get_i64(o, "class-steps"),
-        .batch = th_get_i64(o, "class-batch"),
-        .guidance = th_get_f32(o, "class-guidance"),
-        .seed = j->p.seed,
-        .threads = j->p.threads,
-        .compute = j->p.compute,
-        .memory = j->p.memory,
-    };
-}
-
-static th_status draw_class(th_anti_job *j) {
-    char dir[TH_PATH_MAX];
-    int64_t made = 0;
-    th_drawn_params p = th_anti_job_class_params(j);
-    TH_TRY(th_anti_job_path(j, "class-images", dir));
-    TH_TRY(th_drawn_begin(&p, j->class_hash, dir, &made));
-    if (made < p.count) {
-        TH_TRY(th_anti_job_open_model(j, TH_SD_ALL));
-        TH_TRY(th_fail_in(th_drawn_make(&j->sd, &p, dir, &j->cli->watch), "pictures of the class"));
-        th_sd_free(&j->sd);
-    }
-    return th_dataset_open(dir, NULL, &j->cli->watch, &j->class);
-}
-
-static th_status encode_class(th_anti_job *j, const char *key, const char *path) {
+th_status th_anti_job_find_class(th_anti_job *j) {
+    const th_anti_cost *c = &j->cost;
+    const th_encoding e = {j->cli, j->model_hash, j->run, &j->sd, c->height, c->width, c->channels};
     th_view_params v;
     views_of(j, &v);
-    if (!j->class) TH_TRY(draw_class(j));
-    TH_TRY(th_anti_job_open_model(j, TH_SD_VAE));
-    TH_TRY(th_moments_make(j->class, th_get_i64(j->cli->options, "class-count"), j->sd.vae, &v, &j->cli->watch,
-                           &j->class_moments));
+    th_status s = th_prior_find(&j->prior, &e, &v);
     th_sd_free(&j->sd);
-    return th_moments_save(&j->class_moments, key, path);
-}
-
-th_status th_anti_job_find_class(th_anti_job *j) {
-    const char *latents = th_get_str(j->cli->options, "class-latents");
-    const th_anti_cost *c = &j->cost;
-    char path[TH_PATH_MAX], text[4 * TH_HASH_TEXT], key[TH_HASH_TEXT];
-    if (!th_anti_job_has_prior(j)) return TH_OK;
-    if (latents) return th_moments_load(latents, NULL, c->height, c->width, c->channels, &j->class_moments);
-    if (th_anti_job_draws_class(j)) {
-        th_drawn_params p = th_anti_job_class_params(j);
-        th_drawn_key(&p, j->model_hash, j->class_hash);
-    }
-    int n = snprintf(text, sizeof text, "%s %s %lld %lld", j->model_hash, j->class_hash, (long long)c->side,
-                     (long long)th_get_i64(j->cli->options, "class-count"));
-    th_hash_bytes(text, (size_t)n, key);
-    TH_TRY(th_anti_job_path(j, "class-latents.safetensors", path));
-    if (th_path_exists(path) &&
-        th_moments_load(path, key, c->height, c->width, c->channels, &j->class_moments) == TH_OK)
-        return TH_OK;
-    return encode_class(j, key, path);
+    return s;
 }
 
 /* ---- out */

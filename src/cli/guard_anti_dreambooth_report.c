@@ -1,20 +1,19 @@
 /* What people are told of a protection: beforehand what it will take, afterwards what came of it. */
 #include "base/number.h"
 #include "cli/guard_anti_dreambooth_parts.h"
+#include "cli/plan_table.h"
 
 /* ---- --plan */
 
 typedef struct {
-    double seconds[3]; /* of all rounds: here, on 16 cores, on 64 */
+    double seconds[TH_PLAN_MACHINES]; /* of all rounds */
     double class_seconds;
 } forecast;
 
 static void print_plan(const th_anti_job *j, const forecast *f) {
-    char text[200], number[3][TH_NUMBER_TEXT];
+    char text[200];
     const th_anti_params *p = &j->p;
-    th_table *t = th_table_new(NULL);
-    th_table_column(t, TH_LEFT, "Plan");
-    th_table_column(t, TH_LEFT, "");
+    th_table *t = th_cli_plan_table();
     snprintf(text, sizeof text, "%lld, %lld×%lld pixels, by at most %d of 255 levels", (long long)j->pictures,
              (long long)j->cost.side, (long long)j->cost.side, th_anti_levels(p->budget));
     th_table_pair(t, "Pictures", text);
@@ -26,21 +25,11 @@ static void print_plan(const th_anti_job *j, const forecast *f) {
         snprintf(text, sizeof text, "%lld of %lld steps of the pictures, after %lld of the surrogate",
                  (long long)p->rounds, (long long)p->pixel_steps, (long long)p->surrogate_steps);
     th_table_pair(t, "Rounds", text);
-    th_human_bytes(text, (double)j->cost.bytes);
-    th_table_pair(t, "Memory", text);
-    th_human_count(number[0],
-                   j->cost.training_runs * j->cost.training.flops + j->cost.pixel_runs * j->cost.pixels.flops);
-    snprintf(text, sizeof text, "%sFLOP", number[0]);
-    th_table_pair(t, "Work in all", text);
-    for (int i = 0; i < 3; i++) th_human_seconds(number[i], f->seconds[i]);
-    snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
-    th_table_pair(t, "Time", text);
-    if (th_anti_job_draws_class(j)) {
-        th_human_seconds(number[0], f->class_seconds);
-        snprintf(text, sizeof text, "%lld to draw first, at least %s here",
-                 (long long)th_get_i64(j->cli->options, "class-count"), number[0]);
-        th_table_pair(t, "Class pictures", text);
-    }
+    th_cli_plan_memory(t, (double)j->cost.bytes);
+    th_cli_plan_work(t, "Work in all",
+                     j->cost.training_runs * j->cost.training.flops + j->cost.pixel_runs * j->cost.pixels.flops, 0);
+    th_cli_plan_time(t, f->seconds);
+    th_prior_plan(&j->prior, t, f->class_seconds);
     th_cli_table(j->cli, t);
     th_table_free(t);
 }
@@ -49,12 +38,10 @@ th_status th_anti_job_plan(th_anti_job *j) {
     forecast f = {0};
     th_ceilings c;
     TH_TRY(th_ceilings_measure(j->p.threads, j->p.compute, &c));
-    const int cores[3] = {c.threads, 16, 64};
-    for (int i = 0; i < 3; i++) f.seconds[i] = th_anti_seconds(&j->cost, &c, cores[i]);
-    if (th_anti_job_draws_class(j)) {
-        th_drawn_params p = th_anti_job_class_params(j);
-        TH_TRY(th_drawn_seconds(&j->sd, &p, &c, &f.class_seconds));
-    }
+    int cores[TH_PLAN_MACHINES];
+    th_cli_plan_cores(&c, cores);
+    for (int i = 0; i < TH_PLAN_MACHINES; i++) f.seconds[i] = th_anti_seconds(&j->cost, &c, cores[i]);
+    TH_TRY(th_prior_seconds(&j->prior, &j->sd, &c, &f.class_seconds));
     if (!j->cli->json) return print_plan(j, &f), TH_OK;
     th_cli_json(j->cli,
                 json_pack("{s:I, s:I, s:i, s:I, s:f, s:f, s:f, s:f}", "pictures", (json_int_t)j->pictures, "rounds",

@@ -10,7 +10,7 @@ static th_status begin(th_anti_job *j) {
     TH_TRY(th_anti_job_prepare(j, TH_SD_ALL));
     TH_TRY(th_anti_read_texts(j->anti));
     th_sd_release(&j->sd, TH_SD_TEXT);
-    return th_anti_begin(j->anti, j->floats, &j->class_moments);
+    return th_anti_begin(j->anti, j->floats, &j->prior.moments);
 }
 
 static th_status save(th_anti_job *j) {

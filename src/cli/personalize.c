@@ -5,8 +5,8 @@
 
 #include "base/file.h"
 #include "base/number.h"
-#include "cli/fit_job.h"
-#include "train/drawn.h"
+#include "cli/plan_table.h"
+#include "cli/prior.h"
 #include "train/tune_options.h"
 
 static const th_option model_options[] = {
@@ -27,15 +27,16 @@ enum { MOST_STRENGTHS = 64 };
 typedef struct {
     th_cli *cli;
     const th_personalizer *method;
-    th_dataset *subject, *class;
+    th_dataset *subject;
+    th_prior prior;
     th_sd sd;
     th_personal_params p;
     th_personal *personal;
     th_personal_cost cost;
-    char model_hash[TH_HASH_TEXT], subject_hash[TH_HASH_TEXT], class_hash[TH_HASH_TEXT];
+    char model_hash[TH_HASH_TEXT], subject_hash[TH_HASH_TEXT];
     json_t *inputs;
     th_run_folder *run;
-    th_moments subject_moments, class_moments;
+    th_moments subject_moments;
     th_train_result result;
     int64_t draws;                     /* of the measurements; 0: none */
     int64_t strengths[MOST_STRENGTHS]; /* of --save-at */
@@ -45,31 +46,16 @@ typedef struct {
 
 static const char *option(const work *w, const char *name) { return th_get_str(w->cli->options, name); }
 
-/* Of methods with a prior, an option of the class; else NULL. */
-static const char *class_option(const work *w, const char *name) { return w->method->prior ? option(w, name) : NULL; }
-
-static bool has_prior(const work *w) { return class_option(w, "class-prompt") != NULL; }
-/* The class' pictures are to be drawn by the model. */
-static bool draws_class(const work *w) {
-    return has_prior(w) && !class_option(w, "class-images") && !class_option(w, "class-latents");
-}
+static bool has_prior(const work *w) { return w->prior.prompt != NULL; }
+static const th_moments *class_moments(const work *w) { return has_prior(w) ? &w->prior.moments : NULL; }
 
 /* ---- before anything long */
 
-static th_status open_set(work *w, const char *name, th_dataset **out) {
-    th_dataset_params p;
-    th_dataset_params_init(&p);
-    p.captions = TH_CAPTIONS_FIRST;
-    return th_fail_in(th_dataset_open(option(w, name), &p, &w->cli->watch, out), "--%s", name);
-}
-
-static th_status check_class_options(work *w) {
+static th_status read_prior(work *w) {
+    w->prior = (th_prior){.cli = w->cli};
     if (!w->method->prior) return TH_OK;
-    const char *images = option(w, "class-images"), *latents = option(w, "class-latents");
-    if (!has_prior(w) && (images || latents))
-        return th_fail(TH_E_USAGE, "--class-prompt is wanted too: what the pictures of the class show");
-    if (images && latents) return th_fail(TH_E_USAGE, "--class-images and --class-latents: one of them is enough");
-    return TH_OK;
+    w->prior.prompt = option(w, "class-prompt");
+    return th_prior_check(&w->prior, "--class-prompt is wanted too: what the pictures of the class show");
 }
 
 static th_status read_strengths(work *w) {
@@ -101,11 +87,6 @@ static th_status check_strengths(const work *w) {
                    "long training are not those of a short one");
 }
 
-static th_status open_model(work *w, unsigned parts) {
-    th_sd_load_params p = {.parts = parts};
-    return th_sd_load(option(w, "model"), &p, &w->sd);
-}
-
 static void close_model(work *w) {
     th_personal_free(w->personal);
     w->personal = NULL;
@@ -120,7 +101,7 @@ static int64_t count_entries(const work *w) {
 
 static th_status prepare(work *w, unsigned parts) {
     close_model(w);
-    TH_TRY(open_model(w, parts));
+    TH_TRY(th_cli_load_sd(w->cli, parts, &w->sd));
     w->p.entries = count_entries(w);
     TH_TRY(th_personal_new(&w->sd, w->method, w->cli->options, &w->p, &w->personal));
     th_personal_get_cost(w->personal, &w->cost);
@@ -142,25 +123,8 @@ static th_status note_prompts(work *w) {
 
 /* ---- --plan */
 
-static th_drawn_params class_params(const work *w) {
-    th_options *o = w->cli->options;
-    return (th_drawn_params){
-        .prompts = &w->p.class_prompt,
-        .prompt_count = 1,
-        .count = th_get_i64(o, "class-count"),
-        .side = w->cost.side,
-        .steps = th_get_i64(o, "class-steps"),
-        .batch = th_get_i64(o, "class-batch"),
-        .guidance = th_get_f32(o, "class-guidance"),
-        .seed = w->p.train.seed,
-        .threads = w->p.threads,
-        .compute = w->p.compute,
-        .memory = w->p.memory,
-    };
-}
-
 typedef struct {
-    double seconds[3]; /* of training: here, on 16 cores, on 64 */
+    double seconds[TH_PLAN_MACHINES]; /* of training */
     double class_seconds;
 } forecast;
 
@@ -168,19 +132,15 @@ static th_status make_forecast(work *w, forecast *f) {
     th_ceilings c;
     TH_TRY(th_ceilings_measure(w->p.threads, w->p.compute, &c));
     double runs = (double)(w->cost.steps * w->cost.batches_a_step);
-    const int cores[3] = {c.threads, 16, 64};
-    for (int i = 0; i < 3; i++) f->seconds[i] = runs * th_ceilings_seconds(&c, &w->cost.step, cores[i]);
-    f->class_seconds = 0;
-    if (!draws_class(w)) return TH_OK;
-    th_drawn_params p = class_params(w);
-    return th_drawn_seconds(&w->sd, &p, &c, &f->class_seconds);
+    int cores[TH_PLAN_MACHINES];
+    th_cli_plan_cores(&c, cores);
+    for (int i = 0; i < TH_PLAN_MACHINES; i++) f->seconds[i] = runs * th_ceilings_seconds(&c, &w->cost.step, cores[i]);
+    return th_prior_seconds(&w->prior, &w->sd, &c, &f->class_seconds);
 }
 
 static void print_plan(const work *w, const forecast *f) {
-    char text[200], number[3][TH_NUMBER_TEXT];
-    th_table *t = th_table_new(NULL);
-    th_table_column(t, TH_LEFT, "Plan");
-    th_table_column(t, TH_LEFT, "");
+    char text[200];
+    th_table *t = th_cli_plan_table();
     snprintf(text, sizeof text, "%lld of the subject, %lld×%lld pixels", (long long)th_dataset_images(w->subject),
              (long long)w->cost.side, (long long)w->cost.side);
     th_table_pair(t, "Pictures", text);
@@ -188,23 +148,13 @@ static void print_plan(const work *w, const forecast *f) {
     th_table_pair(t, "Steps", text);
     th_human_count(text, (double)w->cost.trained);
     th_table_pair(t, "Parameters that learn", text);
-    th_human_bytes(text, (double)w->cost.bytes);
-    th_table_pair(t, "Memory", text);
-    th_human_count(number[0], (double)w->cost.batches_a_step * w->cost.step.flops);
-    snprintf(text, sizeof text, "%sFLOP", number[0]);
-    th_table_pair(t, "Work of a step", text);
-    for (int i = 0; i < 3; i++) th_human_seconds(number[i], f->seconds[i]);
-    snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
-    th_table_pair(t, "Time", text);
-    if (draws_class(w)) {
-        th_human_seconds(number[0], f->class_seconds);
-        snprintf(text, sizeof text, "%lld to draw first, at least %s here",
-                 (long long)th_get_i64(w->cli->options, "class-count"), number[0]);
-        th_table_pair(t, "Class pictures", text);
-    }
+    th_cli_plan_memory(t, (double)w->cost.bytes);
+    th_cli_plan_work(t, "Work of a step", (double)w->cost.batches_a_step * w->cost.step.flops, 0);
+    th_cli_plan_time(t, f->seconds);
+    th_prior_plan(&w->prior, t, f->class_seconds);
     th_cli_table(w->cli, t);
     th_table_free(t);
-    if (draws_class(w))
+    if (th_prior_is_drawn(&w->prior))
         th_str_puts(&w->cli->out, "--class-images SET spares drawing them, --class-latents FILE of an earlier run "
                                   "encoding them too\n");
 }
@@ -224,100 +174,39 @@ static th_status plan(work *w) {
 
 /* ---- what goes in */
 
-static th_status note_set(work *w, const char *name, const th_dataset *d, char hash[TH_HASH_TEXT]) {
-    TH_TRY(th_dataset_hash(d, &w->cli->watch, hash));
-    json_t *j = json_pack("{s:s, s:s, s:I}", "set", option(w, name), "sha256", hash, "pictures",
-                          (json_int_t)th_dataset_images(d));
-    if (j && !json_object_set_new(w->inputs, name, j)) return TH_OK;
-    return th_fail(TH_E_INPUT, "--%s: a name that is not UTF-8 cannot be noted in run.json", name);
-}
-
 static th_status find_inputs(work *w) {
     if (!(w->inputs = json_object())) return th_fail_memory();
     TH_TRY(th_sd_weights_hash(option(w, "model"), w->model_hash));
     TH_TRY(th_cli_note_model(w->inputs, "model", option(w, "model"), w->model_hash));
-    TH_TRY(note_set(w, "instances", w->subject, w->subject_hash));
-    if (w->class) TH_TRY(note_set(w, "class-images", w->class, w->class_hash));
-    const char *latents = class_option(w, "class-latents");
-    if (!latents) return TH_OK;
-    TH_TRY(th_hash_file(latents, w->class_hash));
-    return th_cli_note_model(w->inputs, "class-latents", latents, w->class_hash);
+    TH_TRY(th_cli_note_set(w->cli, w->inputs, "instances", w->subject, w->subject_hash));
+    return th_prior_note(&w->prior, w->inputs);
 }
 
 static th_status in_run(const work *w, const char *name, char path[TH_PATH_MAX]) {
     return th_path_join(path, th_run_folder_path(w->run), name);
 }
 
-static void make_key(const work *w, const char *set, const th_view_params *v, char out[TH_HASH_TEXT]) {
-    char text[512 + TH_TRANSFORMS_TEXT], changes[TH_TRANSFORMS_TEXT];
-    int n = snprintf(text, sizeof text, "%s %s %lld %d %d %d %lld %llu%s%s", w->model_hash, set, (long long)v->side,
-                     (int)v->crop, (int)v->filter, (int)v->flip, (long long)v->views, (unsigned long long)v->seed,
-                     v->transforms.count ? " " : "", th_transforms_text(&v->transforms, changes));
-    th_hash_bytes(text, (size_t)n, out);
-}
-
-/* The pictures of the class, drawn as far as they are not there yet. */
-static th_status draw_class(work *w) {
-    char dir[TH_PATH_MAX];
-    int64_t made = 0;
-    th_drawn_params p = class_params(w);
-    TH_TRY(in_run(w, "class-images", dir));
-    TH_TRY(th_drawn_begin(&p, w->class_hash, dir, &made));
-    if (made < p.count) {
-        th_sd_free(&w->sd);
-        TH_TRY(open_model(w, TH_SD_ALL));
-        TH_TRY(th_fail_in(th_drawn_make(&w->sd, &p, dir, &w->cli->watch), "pictures of the class"));
-        th_sd_free(&w->sd);
-    }
-    return th_dataset_open(dir, NULL, &w->cli->watch, &w->class);
-}
-
-/* The encoded pictures in the run's folder where it holds those of this key, else made by the model's autoencoder. A
- * class without pictures is drawn first. */
-static th_status encode(work *w, th_dataset **d, int64_t limit, const char *hash, const th_view_params *v,
-                        const char *name, th_moments *out) {
-    char path[TH_PATH_MAX], key[TH_HASH_TEXT];
-    make_key(w, hash, v, key);
-    TH_TRY(in_run(w, name, path));
-    if (th_path_exists(path) &&
-        th_moments_load(path, key, w->cost.height, w->cost.width, w->cost.channels, out) == TH_OK)
-        return TH_OK;
-    if (!*d) TH_TRY(draw_class(w));
-    if (!w->sd.vae) TH_TRY(open_model(w, TH_SD_VAE));
-    TH_TRY(th_moments_make(*d, limit, w->sd.vae, v, &w->cli->watch, out));
-    return th_moments_save(out, key, path);
-}
-
-static th_status find_class(work *w) {
-    const char *latents = class_option(w, "class-latents");
-    th_view_params v;
-    if (latents)
-        return th_moments_load(latents, NULL, w->cost.height, w->cost.width, w->cost.channels, &w->class_moments);
-    if (draws_class(w)) {
-        th_drawn_params p = class_params(w);
-        th_drawn_key(&p, w->model_hash, w->class_hash);
-    }
-    th_personal_read_views(w->cli->options, w->method, &w->p, &v);
-    v.views = 1;
-    v.flip = false;
-    v.transforms.count = 0;
-    v.filter = TH_RESIZE_BILINEAR;
-    if (v.crop == TH_CROP_SQUASH) v.crop = TH_CROP_RANDOM;
-    return encode(w, &w->class, th_get_i64(w->cli->options, "class-count"), w->class_hash, &v,
-                  "class-latents.safetensors", &w->class_moments);
+static th_status encode_subject(work *w, const th_encoding *e, const th_view_params *v) {
+    const char *name = "instance-latents.safetensors";
+    if (th_encoding_find(e, w->subject_hash, v, name, &w->subject_moments)) return TH_OK;
+    return th_encoding_make(e, w->subject, 0, w->subject_hash, v, name, &w->subject_moments);
 }
 
 /* The subject's first, as drawing the class may take hours, and a picture that cannot be read is better known before.
  */
 static th_status find_pictures(work *w) {
+    const th_encoding e = {w->cli, w->model_hash, w->run, &w->sd, w->cost.height, w->cost.width, w->cost.channels};
     th_view_params v;
     th_personal_read_views(w->cli->options, w->method, &w->p, &v);
-    TH_TRY(encode(w, &w->subject, 0, w->subject_hash, &v, "instance-latents.safetensors", &w->subject_moments));
-    if (has_prior(w)) TH_TRY(find_class(w));
+    TH_TRY(encode_subject(w, &e, &v));
+    v.views = 1;
+    v.flip = false;
+    v.transforms.count = 0;
+    v.filter = TH_RESIZE_BILINEAR;
+    if (v.crop == TH_CROP_SQUASH) v.crop = TH_CROP_RANDOM;
+    TH_TRY(th_prior_find(&w->prior, &e, &v));
     th_sd_free(&w->sd);
-    if (!has_prior(w) || !strcmp(w->class_moments.vae, w->subject_moments.vae)) return TH_OK;
-    return th_fail(TH_E_INPUT, "%s: is of another autoencoder than the model's",
-                   class_option(w, "class-latents") ? class_option(w, "class-latents") : "class-latents");
+    return th_prior_check_vae(&w->prior, w->subject_moments.vae);
 }
 
 /* ---- what comes out */
@@ -330,7 +219,7 @@ static th_status write_card(const work *w, int64_t steps, const char *dir) {
                   w->method->summary);
     th_str_printf(&card, "%lld steps at a learning rate of %g. ", (long long)steps, w->cost.lr);
     if (has_prior(w))
-        th_str_printf(&card, "%lld pictures of the class, `%s`, with weight %g. ", (long long)w->class_moments.pictures,
+        th_str_printf(&card, "%lld pictures of the class, `%s`, with weight %g. ", (long long)w->prior.moments.pictures,
                       w->p.class_prompt, (double)w->p.prior_weight);
     th_str_printf(&card, "The model it began from: `%s` (SHA-256 of its weights %s).\n\n%s\n\n", option(w, "model"),
                   w->model_hash, w->method->usage);
@@ -369,8 +258,7 @@ static th_status keep_strength(void *user, int64_t step) {
 
 static th_status measure(work *w, double out[2]) {
     if (!w->draws) return TH_OK;
-    return th_personal_measure(w->personal, &w->subject_moments, has_prior(w) ? &w->class_moments : NULL, w->draws,
-                               &out[0], &out[1]);
+    return th_personal_measure(w->personal, &w->subject_moments, class_moments(w), w->draws, &out[0], &out[1]);
 }
 
 static th_status train(work *w) {
@@ -379,8 +267,7 @@ static th_status train(work *w) {
     if (!w->cost.text_trained) th_sd_release(&w->sd, TH_SD_TEXT);
     TH_TRY(th_personal_start(w->personal));
     TH_TRY(measure(w, w->before));
-    TH_TRY(th_personal_run(w->personal, &w->subject_moments, has_prior(w) ? &w->class_moments : NULL, w->run,
-                           &w->cli->watch, &w->result));
+    TH_TRY(th_personal_run(w->personal, &w->subject_moments, class_moments(w), w->run, &w->cli->watch, &w->result));
     return measure(w, w->after);
 }
 
@@ -420,9 +307,9 @@ static th_status personalize(work *w) {
 static th_status run_all(work *w) {
     th_options *o = w->cli->options;
     TH_TRY(th_cli_job_check(w->cli));
-    TH_TRY(check_class_options(w));
-    TH_TRY(open_set(w, "instances", &w->subject));
-    if (class_option(w, "class-images")) TH_TRY(open_set(w, "class-images", &w->class));
+    TH_TRY(read_prior(w));
+    TH_TRY(th_cli_open_set(w->cli, "instances", &w->subject));
+    TH_TRY(th_prior_open(&w->prior));
     th_personal_params_init(&w->p);
     TH_TRY(th_personal_read(o, w->method, &w->p));
     w->p.train.resume = th_get_bool(o, "resume");
@@ -433,6 +320,11 @@ static th_status run_all(work *w) {
     TH_TRY(prepare(w, 0));
     TH_TRY(check_strengths(w));
     w->p.side = w->cost.side;
+    w->prior.drawing = (th_drawn_params){.side = w->cost.side,
+                                         .seed = w->p.train.seed,
+                                         .threads = w->p.threads,
+                                         .compute = w->p.compute,
+                                         .memory = w->p.memory};
     TH_TRY(note_prompts(w));
     return th_get_bool(o, "plan") ? plan(w) : personalize(w);
 }
@@ -443,10 +335,9 @@ static th_status run(th_cli *cli) {
     s = th_cli_fit_stopped(s, w.run);
     close_model(&w);
     th_moments_free(&w.subject_moments);
-    th_moments_free(&w.class_moments);
     th_run_folder_close(w.run);
     th_dataset_close(w.subject);
-    th_dataset_close(w.class);
+    th_prior_close(&w.prior);
     json_decref(w.inputs);
     return s;
 }
@@ -454,6 +345,7 @@ static th_status run(th_cli *cli) {
 static const th_option_group with_class[] = {{"Model", model_options},
                                              {"Subject", th_personal_subject_options},
                                              {"Class", th_personal_class_options},
+                                             {"Class", th_prior_options},
                                              {"Training", th_personal_train_options},
                                              {"Training", th_tune_options},
                                              {"Run", th_run_options},

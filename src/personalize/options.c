@@ -25,16 +25,7 @@ const th_option th_personal_subject_options[] = {
 const th_option th_personal_class_options[] = {
     TH_OPT_STRING("class-prompt", NULL, "prior preservation: what the class' pictures show, such as 'a photo of a bag'",
                   .argument = "TEXT"),
-    TH_OPT_PATH("class-images", NULL, "pictures of the class; where not given, the model draws them first",
-                .argument = "SET"),
-    TH_OPT_PATH("class-latents", NULL,
-                "the class-latents.safetensors of another run of the same autoencoder, instead of pictures",
-                .argument = "FILE"),
-    TH_OPT_INT("class-count", 200, "pictures of the class; of --class-images the first", TH_WITHIN(1, 100000)),
     TH_OPT_F32("prior-weight", 1, "weight of the class' loss", TH_AT_LEAST(0)),
-    TH_OPT_INT("class-steps", 50, "sampling steps of each drawn picture of the class", TH_WITHIN(1, 1000)),
-    TH_OPT_F32("class-guidance", 7.5, "guidance of each drawn picture of the class", TH_AT_LEAST(0)),
-    TH_OPT_INT("class-batch", 4, "pictures of the class drawn at a time", TH_WITHIN(1, 1024)),
     TH_OPT_END,
 };
 
