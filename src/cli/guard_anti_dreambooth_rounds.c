@@ -7,7 +7,10 @@
 /* ---- rounds */
 
 static th_status begin(th_anti_job *j) {
+    char vae[TH_HASH_TEXT];
     TH_TRY(th_anti_job_prepare(j, TH_SD_ALL));
+    TH_TRY(th_moments_vae_hash(j->sd.vae, vae));
+    TH_TRY(th_prior_check_vae(&j->prior, vae));
     TH_TRY(th_anti_read_texts(j->anti));
     th_sd_release(&j->sd, TH_SD_TEXT);
     return th_anti_begin(j->anti, j->floats, &j->prior.moments);

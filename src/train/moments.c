@@ -62,8 +62,8 @@ static th_status open_bench(th_dataset *d, const th_vae *vae, const th_view_para
 
 /* ---- making */
 
-/* SHA-256 over the values of all parameters. */
-static th_status hash_values(const th_params *ps, char out[TH_HASH_TEXT]) {
+th_status th_moments_vae_hash(const th_vae *vae, char out[TH_HASH_TEXT]) {
+    const th_params *ps = th_vae_params(vae);
     th_hash h;
     th_status s = TH_OK;
     th_hash_init(&h);
@@ -114,7 +114,7 @@ th_status th_moments_make(th_dataset *d, int64_t limit, const th_vae *vae, const
     m.height = m.width = p->side / factor;
     m.channels = 2 * c->latent_channels;
     th_status s = open_bench(d, vae, p, &b);
-    if (s == TH_OK) s = hash_values(th_vae_params(vae), m.vae);
+    if (s == TH_OK) s = th_moments_vae_hash(vae, m.vae);
     if (s == TH_OK) s = make(&b, &m, w);
     close_bench(&b);
     if (s != TH_OK) return th_moments_free(&m), s;

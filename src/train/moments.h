@@ -20,6 +20,8 @@ typedef struct {
 /* Encodes the first `limit` pictures of the set (0: all). view v of picture i is a function of (seed, i, v). */
 th_status th_moments_make(th_dataset *d, int64_t limit, const th_vae *vae, const th_view_params *p, const th_watch *w,
                           th_moments *out);
+/* What `vae` says of this autoencoder. */
+th_status th_moments_vae_hash(const th_vae *vae, char out[TH_HASH_TEXT]);
 void th_moments_free(th_moments *m); /* a zeroed one is allowed */
 /* Floats of one entry. */
 static inline int64_t th_moments_size(const th_moments *m) { return m->height * m->width * m->channels; }
