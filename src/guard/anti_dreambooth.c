@@ -283,9 +283,7 @@ const float *th_anti_pictures(const th_anti *a) { return a->now; }
 
 /* ---- personalising */
 
-/* What steps draw, kept apart by what they are for. */
-enum { SURROGATE = 1, VICTIM = 2, PIXELS = 3 };
-static uint32_t step_of(uint32_t use, int64_t at) { return use << 28 | (uint32_t)(at & 0xFFFFFFF); }
+static uint32_t step_of(int use, int64_t at) { return (uint32_t)use << 28 | (uint32_t)(at & 0xFFFFFFF); }
 
 static void put_states(const th_anti *a, th_plan *plan, int64_t row, int64_t text) {
     int64_t size = th_text_states_size(a->sd);
@@ -300,7 +298,7 @@ static void put_latents(const th_anti *a, const th_moments *m, int64_t picture, 
 }
 
 /* Pictures of the subject in turn, each batch from another one on; those of the class by chance. */
-static th_status feed(const th_anti *a, const th_moments *subject, uint32_t use, int64_t at) {
+static th_status feed(const th_anti *a, const th_moments *subject, int use, int64_t at) {
     int64_t n = a->p.batch;
     uint32_t step = step_of(use, at);
     for (int64_t k = 0; k < n; k++) {
@@ -311,12 +309,15 @@ static th_status feed(const th_anti *a, const th_moments *subject, uint32_t use,
         put_latents(a, a->class, (int64_t)th_rng_below(&r, (uint32_t)a->class->pictures), step, n + k);
         put_states(a, a->training, n + k, 1);
     }
-    return th_denoiser_fill(a->denoiser, a->training, &a->training_shape, step, 0, a->row_weights);
+    TH_TRY(th_denoiser_fill(a->denoiser, a->training, &a->training_shape, step, 0, a->row_weights));
+    if (a->redraw) a->redraw(a->user, a->training, use, at, 0);
+    return TH_OK;
 }
 
-static th_status personalise(th_anti *a, const th_moments *subject, int64_t steps, uint32_t use, int64_t first,
+static th_status personalise(th_anti *a, const th_moments *subject, int64_t steps, int use, int64_t first,
                              const th_watch *w) {
-    static const char *const names[] = {[SURROGATE] = "steps of the surrogate", [VICTIM] = "steps of the victim"};
+    static const char *const names[] = {
+        [TH_ANTI_SURROGATE] = "steps of the surrogate", [TH_ANTI_VICTIM] = "steps of the victim"};
     th_optimizer *o = NULL;
     if (!steps) return TH_OK;
     TH_TRY(th_optimizer_new(a->trained, &a->p.adamw, NULL, &o));
@@ -343,9 +344,9 @@ static void put_latent_noise(const th_anti *a, uint64_t seed, bool mean, uint32_
     }
 }
 
-/* Runs the plan on pictures from `first` on; the last ones fill a batch up. */
-static th_status run_pixels(th_anti *a, const th_denoiser *d, uint64_t seed, bool mean, const float *pictures,
-                            uint32_t step, int64_t first) {
+/* Pictures from `first` on; the last one fills a batch up. */
+static th_status feed_pixels(th_anti *a, const th_denoiser *d, uint64_t seed, bool mean, const float *pictures,
+                             uint32_t step, int64_t first) {
     float *in = th_plan_input(a->by_pixels, "pictures");
     for (int64_t k = 0; k < a->p.batch; k++) {
         int64_t i = first + k < a->pictures ? first + k : a->pictures - 1;
@@ -353,8 +354,7 @@ static th_status run_pixels(th_anti *a, const th_denoiser *d, uint64_t seed, boo
         put_states(a, a->by_pixels, k, 0);
     }
     put_latent_noise(a, seed, mean, step, first);
-    TH_TRY(th_denoiser_fill(d, a->by_pixels, &a->pixel_shape, step, first, NULL));
-    return th_plan_run(a->by_pixels, seed, step);
+    return th_denoiser_fill(d, a->by_pixels, &a->pixel_shape, step, first, NULL);
 }
 
 static int64_t filled(const th_anti *a, int64_t first) {
@@ -362,9 +362,12 @@ static int64_t filled(const th_anti *a, int64_t first) {
 }
 
 /* The graph's loss is the mean over a batch; a picture's own gradient is that many times larger. */
-static th_status gradient_at(th_anti *a, const float *pictures, uint32_t step, float *gradient, float *each) {
+th_status th_anti_gradient(th_anti *a, const float *pictures, int64_t at, float *gradient, float *each) {
+    uint32_t step = step_of(TH_ANTI_PIXELS, at);
     for (int64_t i = 0; i < a->pictures; i += a->p.batch) {
-        TH_TRY(run_pixels(a, a->denoiser, a->p.seed, a->p.mean, pictures, step, i));
+        TH_TRY(feed_pixels(a, a->denoiser, a->p.seed, a->p.mean, pictures, step, i));
+        if (a->redraw) a->redraw(a->user, a->by_pixels, TH_ANTI_PIXELS, at, i);
+        TH_TRY(th_plan_run(a->by_pixels, a->p.seed, step));
         const float *dx = th_plan_output(a->by_pixels, "gradient"), *l = th_plan_output(a->by_pixels, "each");
         int64_t n = filled(a, i);
         memcpy(each + i, l, (size_t)n * sizeof *each);
@@ -374,10 +377,6 @@ static th_status gradient_at(th_anti *a, const float *pictures, uint32_t step, f
                 return th_fail(TH_E_INPUT, "the loss of picture %lld is not finite", (long long)(i + k));
     }
     return TH_OK;
-}
-
-th_status th_anti_gradient(th_anti *a, const float *pictures, int64_t step, float *gradient, float *each) {
-    return gradient_at(a, pictures, step_of(PIXELS, step), gradient, each);
 }
 
 /* x′ ← x + Π(x′ + α sign ∇ − x), within ±ε and [−1, 1]. */
@@ -406,15 +405,15 @@ static th_status climb_for(th_anti *a, const th_watch *w) {
 
 static th_status aspl_round(th_anti *a, const th_watch *w) {
     const th_anti_params *p = &a->p;
-    TH_TRY(personalise(a, &a->clean_moments, p->surrogate_steps, SURROGATE, a->made * p->surrogate_steps, w));
+    TH_TRY(personalise(a, &a->clean_moments, p->surrogate_steps, TH_ANTI_SURROGATE, a->made * p->surrogate_steps, w));
     TH_TRY(climb_for(a, w));
     TH_TRY(th_snapshot_put_values(a->start));
     TH_TRY(th_vae_encoder_run(a->encoder, a->now, a->pictures, a->moments.moments));
-    return personalise(a, &a->moments, p->victim_steps, VICTIM, a->made * p->victim_steps, w);
+    return personalise(a, &a->moments, p->victim_steps, TH_ANTI_VICTIM, a->made * p->victim_steps, w);
 }
 
 static th_status fsmg_round(th_anti *a, const th_watch *w) {
-    if (!a->made) TH_TRY(personalise(a, &a->clean_moments, a->p.surrogate_steps, SURROGATE, 0, w));
+    if (!a->made) TH_TRY(personalise(a, &a->clean_moments, a->p.surrogate_steps, TH_ANTI_SURROGATE, 0, w));
     return climb_for(a, w);
 }
 
@@ -448,7 +447,8 @@ th_status th_anti_measure(th_anti *a, const float *pictures, int64_t draws, doub
     th_status s = TH_OK;
     for (int64_t step = 0; step < draws && s == TH_OK; step++) {
         for (int64_t i = 0; i < a->pictures && s == TH_OK; i += a->p.batch) {
-            s = run_pixels(a, d, MEASURE_SEED, true, pictures, (uint32_t)step, i);
+            s = feed_pixels(a, d, MEASURE_SEED, true, pictures, (uint32_t)step, i);
+            if (s == TH_OK) s = th_plan_run(a->by_pixels, MEASURE_SEED, (uint32_t)step);
             const float *each = th_plan_output(a->by_pixels, "each");
             for (int64_t k = 0; k < filled(a, i); k++) sum += (double)each[k];
         }

@@ -74,8 +74,9 @@ double th_anti_loss(const th_anti *a);
 /* The mean loss of pictures [n, side, side, 3] at `draws` fixed times and noises for each, to the UNet as it is now:
  * between th_anti_begin and the rounds the model's own, after them FSMG's surrogate or ASPL's victim. */
 th_status th_anti_measure(th_anti *a, const float *pictures, int64_t draws, double *loss);
-/* ∂L/∂x of these pictures [n, side, side, 3] at the times and noises of a pixel step, and each one's loss [n]. */
-th_status th_anti_gradient(th_anti *a, const float *pictures, int64_t step, float *gradient, float *each);
+/* ∂L/∂x of these pictures [n, side, side, 3] at the times and noises of the pictures' step `at`, and each one's loss
+ * [n]. */
+th_status th_anti_gradient(th_anti *a, const float *pictures, int64_t at, float *gradient, float *each);
 
 /* Pictures, weights and the number of rounds, so that going on gives the same bits as never having stopped. */
 th_status th_anti_save(const th_anti *a, const char *path);

@@ -7,6 +7,13 @@
 #include "guard/anti_dreambooth.h"
 #include "train/snapshot.h"
 
+/* What steps draw, kept apart by what they are for. */
+enum { TH_ANTI_SURROGATE = 1, TH_ANTI_VICTIM = 2, TH_ANTI_PIXELS = 3 };
+
+/* Says times and noises of a batch anew, in place of what was drawn. at: the step of this use; first: number of the
+ * plan's first row. */
+typedef void th_anti_redraw(void *user, th_plan *plan, int use, int64_t at, int64_t first);
+
 struct th_anti {
     th_sd *sd;
     th_anti_params p;
@@ -32,6 +39,9 @@ struct th_anti {
     const th_moments *class;
     th_snapshot *start; /* weights before the round */
     int64_t made;       /* rounds */
+    /* NULL: chance has the last word. Tests that compare with others' steps have theirs. */
+    th_anti_redraw *redraw;
+    void *user;
 };
 
 #endif
