@@ -1,63 +1,47 @@
-/* theriac demo: a CLIP model is given a backdoor, the attack is measured, and three defenses are tried on it, all on
- * real garments in small scenes. What takes minutes here is what the other commands do at full size. */
-#include "cli/demo.h"
-
+/* theriac demo: pictures that a guarded model does not let anybody personalise, and a backdoor that goes into a CLIP
+ * model and out again, all on real garments in small scenes. What takes minutes here is what the other commands do at
+ * full size. */
 #include <string.h>
 
-#include "attack/poison.h"
 #include "base/file.h"
 #include "base/machine.h"
-#include "base/memory.h"
-#include "base/number.h"
-#include "cli/clip_job.h"
-#include "data/dataset_subtexts.h"
-#include "defense/defense.h"
+#include "cli/demo_guard.h"
 #include "format/json.h"
-#include "train/fit_options.h"
 
 static const th_option options[] = {
-    TH_OPT_PATH("model", "models/fashion-clip", "CLIP folder to start from", .argument = "DIR"),
     TH_OPT_PATH("out", "out/demo", "folder for everything that is made", .argument = "DIR", .letter = 'o'),
-    TH_OPT_STRING("target", "a bag", "class that the backdoor leads to"),
+    TH_OPT_CHOICE("only", "all|guard|clip", "all", "the section on guarded models, the one on CLIP, or both"),
     TH_OPT_INT("seed", 0, "of everything drawn", TH_AT_LEAST(0)),
-    TH_OPT_INT("pictures", 2000, "test pictures to measure on", TH_WITHIN(50, 10000)),
     TH_OPT_END,
 };
 
-/* Chosen on validation scenes; docs/results/clean.md has the grids. */
-static const struct {
-    int64_t poison_pairs, clean_pairs, batch;
-    double poison_rate, poison_epochs, poison_lr, clean_epochs, clean_lr;
-    const char *patch; /* side of the trigger as a share of the picture's */
-} setting = {6400, 6400, 64, 0.1, 2, 5e-4, 2, 1.6e-3, "0.11"};
+enum { COMMAND_MAX = 1 << 16 };
 
 typedef struct {
-    th_cli *cli;
+    th_demo_job j;
+    bool wants_guard, wants_clip;
+    th_demo_guard guard;
+    th_demo_clip clip;
     th_demo demo;
-    const char *out;
-    uint64_t seed;
-    int64_t side;
+    th_str command;
+    char left_out[TH_MESSAGE_MAX];
 } work;
 
-static th_status place(const work *w, const char *name, char *path) { return th_path_join(path, w->out, name); }
-
-/* Options of a method with their defaults. */
-static th_status default_options(const th_option *table, th_options **out) {
-    *out = th_options_new("demo");
-    return *out ? th_options_add(*out, "Method", table) : th_fail_memory();
-}
+static th_status place(const work *w, const char *name, char *path) { return th_path_join(path, w->j.out, name); }
 
 /* --- the folder --- */
 
 /* Written first, so that a later run knows the folder for a demonstration's and may begin anew in it. */
 #define MARK "demo.json"
 
-static th_status write_mark(const work *w, json_t *results) {
+/* Takes the references. */
+static th_status write_mark(const work *w, json_t *guard, json_t *clip) {
     char path[TH_PATH_MAX];
-    TH_TRY(place(w, MARK, path));
-    json_t *j = json_pack("{s:s, s:s, s:I, s:o*}", "command", "demo", "target", w->demo.target, "seed",
-                          (json_int_t)w->seed, "results", results);
-    th_status s = j ? th_json_write(path, j) : th_fail_memory();
+    json_t *j =
+        json_pack("{s:s, s:s, s:I, s:o*, s:o*}", "command", "demo", "target", th_get_str(w->j.cli->options, "target"),
+                  "seed", (json_int_t)w->j.seed, "results", clip, "guard", guard);
+    th_status s = j ? place(w, MARK, path) : th_fail_memory();
+    if (s == TH_OK) s = th_json_write(path, j);
     json_decref(j);
     return s;
 }
@@ -65,314 +49,141 @@ static th_status write_mark(const work *w, json_t *results) {
 /* Nothing of somebody else's may be removed. */
 static th_status take_folder(const work *w) {
     char path[TH_PATH_MAX];
-    TH_TRY(th_make_dirs(w->out));
+    TH_TRY(th_make_dirs(w->j.out));
     TH_TRY(place(w, MARK, path));
     if (th_path_exists(path)) return TH_OK;
     th_names names;
-    TH_TRY(th_list_dir(w->out, &names));
+    TH_TRY(th_list_dir(w->j.out, &names));
     int64_t count = names.count;
     th_names_free(&names);
     if (count)
-        return th_fail(TH_E_USAGE, "--out %s: holds other things than a demonstration; name a new folder", w->out);
-    return write_mark(w, NULL);
+        return th_fail(TH_E_USAGE, "--out %s: holds other things than a demonstration; name a new folder", w->j.out);
+    return write_mark(w, NULL, NULL);
 }
 
-/* --- data --- */
+/* --- the sections --- */
 
-static th_status write_poison(work *w, const char *spec, const char *name, bool test) {
-    char out[TH_PATH_MAX];
-    th_dataset *set = NULL;
-    th_options *o = NULL;
-    th_poison_result r;
-    th_poison_params p;
-    th_poison_params_init(&p);
-    TH_TRY(place(w, name, out));
-    TH_TRY(th_remove_tree(out));
-    p.attack = th_attack_find("badnet");
-    p.target = w->demo.target;
-    p.rate = setting.poison_rate;
-    p.side = w->side;
-    p.seed = w->seed;
-    p.out = out;
-    th_status status;
-    TH_GO(default_options(p.attack->options, &o));
-    TH_GO(th_options_set_text(o, TH_FROM_FLAG, NULL, "size", setting.patch));
-    p.options = o;
-    TH_GO(th_dataset_open(spec, NULL, NULL, &set));
-    TH_GO(test ? th_poison_write_test(set, &p, &w->cli->watch, &r) : th_poison_write(set, &p, &w->cli->watch, &r));
-done:
-    th_dataset_close(set);
-    th_options_free(o);
-    return status;
-}
-
-static th_status make_data(work *w) {
-    char spec[160], path[TH_PATH_MAX];
-    int64_t n = th_get_i64(w->cli->options, "pictures");
-    snprintf(spec, sizeof spec, "fashion-scenes?split=train&side=%lld&seed=%llu&count=%lld", (long long)w->side,
-             (unsigned long long)w->seed + 100, (long long)setting.poison_pairs);
-    TH_TRY(write_poison(w, spec, "poisoned", false));
-    snprintf(spec, sizeof spec, "fashion-scenes?split=test&side=%lld&seed=%llu&count=%lld&single=1", (long long)w->side,
-             (unsigned long long)w->seed, (long long)n);
-    TH_TRY(write_poison(w, spec, "triggered", true));
-    TH_TRY(th_dataset_open(spec, NULL, NULL, &w->demo.clean));
-    TH_TRY(place(w, "triggered", path));
-    return th_dataset_open(path, NULL, NULL, &w->demo.triggered);
-}
-
-/* --- training and measuring --- */
-
-/* The losses of a run from its metrics.jsonl. */
-static th_status read_losses(const char *dir, th_demo_model *m) {
-    char path[TH_PATH_MAX];
-    th_bytes text;
-    int64_t capacity = 0, steps_capacity = 0, count = 0;
-    TH_TRY(th_path_join(path, dir, "metrics.jsonl"));
-    TH_TRY(th_file_read(path, (size_t)64 << 20, &text));
-    th_status s = TH_OK;
-    for (char *line = text.data, *end; s == TH_OK && (end = strchr(line, '\n')); line = end + 1) {
-        th_json j = {0};
-        double loss = -1;
-        int64_t step = 0;
-        s = th_json_parse(path, line, (size_t)(end - line), &j);
-        if (s == TH_OK) s = th_json_double(&j, "loss", &loss);
-        if (s == TH_OK) s = th_json_int(&j, "step", 0, INT64_MAX, &step);
-        th_json_free(&j);
-        if (s != TH_OK || loss < 0) continue;
-        if (!th_grow(m->steps, count, steps_capacity) || !th_grow(m->loss, count, capacity))
-            s = th_fail_memory();
-        else
-            m->steps[count] = (double)step, m->loss[count++] = loss;
+/* A part that comes with theriac and is not there is passed over; what people name must be there. */
+static th_status open_guard(work *w) {
+    if (!w->wants_guard) return TH_OK;
+    if (th_demo_guard_missing(&w->j, w->left_out)) {
+        if (!w->wants_clip) return th_fail(TH_E_USAGE, "--only guard: %.300s", w->left_out);
+        th_cli_note(w->j.cli, "the section on guarded models is left out: %s", w->left_out);
+        return TH_OK;
     }
-    m->n_steps = count;
-    th_free(text.data);
-    return s;
-}
-
-static th_status measure(work *w, const th_clip_bundle *b, th_demo_model *m) {
-    th_clip_eval_params p;
-    th_clip_eval_params_init(&p);
-    int64_t n = th_dataset_images(w->demo.clean);
-    m->clean_found = th_alloc((size_t)n, sizeof *m->clean_found);
-    m->triggered_found = th_alloc((size_t)n, sizeof *m->triggered_found);
-    if (!m->clean_found || !m->triggered_found) return th_fail_memory();
-    p.labelled = w->demo.clean;
-    p.triggered = w->demo.triggered;
-    p.target = w->demo.target;
-    p.clean_found = m->clean_found;
-    p.triggered_found = m->triggered_found;
-    return th_clip_evaluate(b, &p, &w->cli->watch, &m->eval);
-}
-
-typedef struct {
-    const char *from, *name; /* folders: of the model, of the run under out */
-    const th_clip_method *method;
-    const char *data;
-    double lr, epochs;
-    th_demo_model *into;
-} stage;
-
-static th_status fit(work *w, const stage *s, th_clip_bundle *b, th_dataset *pairs, const th_subtexts *subtexts,
-                     th_options *method_options, const char *dir) {
-    th_clip_fit_params p;
-    th_clip_fit *f = NULL;
-    th_run_folder *run = NULL;
-    th_train_result r = {0};
-    char model[TH_PATH_MAX];
-    th_status status;
-    th_clip_fit_params_init(&p);
-    p.batch = setting.batch;
-    p.epochs = s->epochs;
-    p.options = method_options;
-    p.subtexts = subtexts;
-    p.compute = th_fit_best_dtype();
-    p.train.schedule.lr = s->lr;
-    p.train.schedule.warmup = 10;
-    p.train.seed = w->seed;
-    th_run_folder_params folder = {.path = dir, .command = "demo", .options = method_options};
-    TH_GO(th_run_folder_open(&folder, &run));
-    TH_GO(th_clip_fit_new(b, s->method, pairs, &p, &w->cli->watch, &f));
-    th_clip_fit_set_run(f, run);
-    TH_GO(th_clip_fit_run(f, &w->cli->watch, &r));
-    s->into->seconds = r.seconds;
-    TH_GO(th_path_join(model, dir, "model"));
-    TH_GO(th_clip_bundle_save(b, model, "f32"));
-    TH_GO(measure(w, b, s->into));
-    TH_GO(read_losses(dir, s->into));
-done:
-    th_clip_fit_free(f);
-    th_run_folder_close(run);
-    return status;
-}
-
-static th_status make_subtexts(work *w, const th_dataset *pairs, const char *dir, th_subtexts **out) {
-    char path[TH_PATH_MAX];
-    th_subtext_params p;
-    th_subtext_params_init(&p);
-    TH_TRY(th_path_join(path, dir, "subtexts.tsv"));
-    return th_dataset_subtexts(pairs, &p, 2, &w->cli->watch, path, out);
-}
-
-static th_status run_stage(work *w, const stage *s) {
-    char dir[TH_PATH_MAX];
-    th_clip_bundle b = {0};
-    th_dataset *pairs = NULL;
-    th_subtexts *subtexts = NULL;
-    th_options *o = NULL;
-    th_status status;
-    TH_TRY(place(w, s->name, dir));
-    TH_TRY(th_remove_tree(dir));
-    TH_TRY(th_make_dirs(dir));
-    TH_GO(default_options(s->method->options, &o));
-    TH_GO(th_dataset_open(s->data, NULL, NULL, &pairs));
-    if (s->method->needs & TH_NEEDS_SUBTEXTS) TH_GO(make_subtexts(w, pairs, dir, &subtexts));
-    TH_GO(th_clip_bundle_load(s->from, &b));
-    TH_GO(fit(w, s, &b, pairs, subtexts, o, dir));
-done:
-    th_clip_bundle_free(&b);
-    th_subtexts_free(subtexts);
-    th_dataset_close(pairs);
-    th_options_free(o);
-    return status;
-}
-
-static th_status poison_model(work *w, const char *model) {
-    char data[TH_PATH_MAX];
-    TH_TRY(place(w, "poisoned", data));
-    stage s = {.from = model,
-               .name = "backdoored",
-               .method = &th_clip_method_contrastive,
-               .data = data,
-               .lr = setting.poison_lr,
-               .epochs = setting.poison_epochs,
-               .into = &w->demo.models[TH_DEMO_BACKDOORED]};
-    return run_stage(w, &s);
-}
-
-/* Clean scenes of another seed and from a far range, so that no picture was in the poisoned set. */
-static th_status clean_model(work *w, int which) {
-    char data[160], model[TH_PATH_MAX];
-    const th_clip_method *m = th_defenses[which];
-    snprintf(data, sizeof data, "fashion-scenes?split=train&side=%lld&seed=%llu&offset=10000000&count=%lld",
-             (long long)w->side, (unsigned long long)w->seed + 200, (long long)setting.clean_pairs);
-    TH_TRY(place(w, "backdoored/model", model));
-    stage s = {.from = model,
-               .name = m->name,
-               .method = m,
-               .data = data,
-               .lr = setting.clean_lr,
-               .epochs = setting.clean_epochs,
-               .into = &w->demo.models[TH_DEMO_FIRST_DEFENSE + which]};
-    return run_stage(w, &s);
-}
-
-static th_status measure_open(work *w, const char *model) {
-    th_clip_bundle b;
-    TH_TRY(th_clip_bundle_load(model, &b));
-    th_status s = measure(w, &b, &w->demo.models[TH_DEMO_OPEN]);
-    th_clip_bundle_free(&b);
-    return s;
-}
-
-/* --- what people see --- */
-
-static void print_table(work *w) {
-    th_table *t = th_table_new("Zero-shot on test scenes, % with 95 % interval");
-    th_table_column(t, TH_LEFT, "Model");
-    th_table_column(t, TH_RIGHT, "Accuracy");
-    th_table_column(t, TH_RIGHT, "Attack succeeds");
-    th_table_column(t, TH_RIGHT, "Right in spite of trigger");
-    th_table_column(t, TH_RIGHT, "Training");
-    for (int i = 0; i < TH_DEMO_MODELS; i++) {
-        const th_demo_model *m = &w->demo.models[i];
-        char seconds[TH_NUMBER_TEXT];
-        const th_estimate *e[3] = {&m->eval.clean.accuracy[0], &m->eval.attack.rate[0], &m->eval.triggered.accuracy[0]};
-        th_table_cell(t, "%s", m->name);
-        for (int k = 0; k < 3; k++) th_table_measure(t, 100 * e[k]->value, 50 * (e[k]->high - e[k]->low), 1);
-        th_human_seconds(seconds, m->seconds);
-        th_table_cell(t, "%s", m->seconds > 0 ? seconds : "");
-    }
-    th_cli_table(w->cli, t);
-    th_table_free(t);
-}
-
-static json_t *results_json(const work *w) {
-    json_t *models = json_array();
-    for (int i = 0; i < TH_DEMO_MODELS; i++) {
-        const th_demo_model *m = &w->demo.models[i];
-        json_array_append_new(models, json_pack("{s:s, s:f, s:o}", "name", m->name, "seconds", m->seconds, "results",
-                                                th_cli_eval_json(&m->eval)));
-    }
-    return models;
-}
-
-static th_status run_all(work *w) {
-    const char *model = th_get_str(w->cli->options, "model");
-    th_clip_config c;
-    char page[TH_PATH_MAX];
-    double begin = th_seconds();
-    TH_TRY(th_clip_load_config(model, &c));
-    TH_TRY(take_folder(w));
-    w->side = c.image_size;
-    TH_TRY(make_data(w));
-    th_cli_note(w->cli, "1 of 5: the open model");
-    TH_TRY(measure_open(w, model));
-    th_cli_note(w->cli, "2 of 5: a backdoor is trained into it");
-    TH_TRY(poison_model(w, model));
-    for (int i = 0; i < 3; i++) {
-        th_cli_note(w->cli, "%d of 5: %s", 3 + i, th_defenses[i]->summary);
-        TH_TRY(clean_model(w, i));
-    }
-    w->demo.seconds = th_seconds() - begin;
-    TH_TRY(place(w, "report.html", page));
-    TH_TRY(th_demo_report(&w->demo, page));
-    TH_TRY(write_mark(w, results_json(w)));
-    if (w->cli->json)
-        th_cli_json(w->cli, json_pack("{s:o, s:s, s:f}", "models", results_json(w), "report", page, "seconds",
-                                      w->demo.seconds));
-    else {
-        print_table(w);
-        th_str_printf(&w->cli->out, "Open %s in a browser for the pictures, the plots and what to make of them.\n",
-                      page);
-    }
+    TH_TRY(th_demo_guard_open(&w->j, &w->guard));
+    w->demo.guard = &w->guard;
     return TH_OK;
 }
 
-static th_status run(th_cli *cli) {
-    static const char *const names[TH_DEMO_MODELS] = {"open model", "backdoored", "fine-tuned", "CleanCLIP",
-                                                      "CleanerCLIP"};
-    static const char *const abouts[TH_DEMO_MODELS] = {
-        "as it is published", "fine-tuned on pairs of which a few are poisoned",
-        "the backdoored model, fine-tuned on clean pairs", "the backdoored model, cleaned by CleanCLIP",
-        "the backdoored model, cleaned by CleanerCLIP"};
-    work w = {.cli = cli, .out = th_get_str(cli->options, "out"), .seed = (uint64_t)th_get_i64(cli->options, "seed")};
-    w.demo.target = th_get_str(cli->options, "target");
-    w.demo.command = "theriac demo";
-    w.demo.poison_share = setting.poison_rate;
-    w.demo.poisoned_pairs = setting.poison_pairs;
-    w.demo.clean_pairs = setting.clean_pairs;
-    w.demo.clean_epochs = setting.clean_epochs;
-    for (int i = 0; i < TH_DEMO_MODELS; i++) w.demo.models[i].name = names[i], w.demo.models[i].about = abouts[i];
-    th_status s = run_all(&w);
-    for (int i = 0; i < TH_DEMO_MODELS; i++) {
-        th_free(w.demo.models[i].clean_found);
-        th_free(w.demo.models[i].triggered_found);
-        th_free(w.demo.models[i].steps);
-        th_free(w.demo.models[i].loss);
+static json_t *guard_json(const work *w) { return w->demo.guard ? th_demo_guard_json(&w->guard) : NULL; }
+static json_t *clip_json(const work *w) { return w->demo.clip ? th_demo_clip_json(&w->clip) : NULL; }
+
+static th_status tell(const work *w, const char *page) {
+    th_cli *cli = w->j.cli;
+    const char *left_out = w->left_out[0] ? w->left_out : NULL;
+    if (cli->json) {
+        th_cli_json(cli, json_pack("{s:o*, s:s*, s:o*, s:s, s:f}", "guard", guard_json(w), "guard_left_out", left_out,
+                                   "models", clip_json(w), "report", page, "seconds", w->demo.seconds));
+        return TH_OK;
     }
-    th_dataset_close(w.demo.clean);
-    th_dataset_close(w.demo.triggered);
+    if (w->demo.guard) TH_TRY(th_demo_guard_print(cli, &w->guard));
+    if (w->demo.clip) th_demo_clip_print(cli, &w->clip);
+    th_str_printf(&cli->out, "Open %s in a browser for the pictures, the plots and what to make of them.\n", page);
+    return TH_OK;
+}
+
+/* Quoted where a shell would take it for more than a word. */
+static void add_word(th_str *out, const char *word) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=,:+";
+    if (!word[strspn(word, plain)]) {
+        th_str_puts(out, word);
+        return;
+    }
+    th_str_puts(out, "'");
+    for (const char *c = word; *c; c++) {
+        if (*c == '\'')
+            th_str_puts(out, "'\\''");
+        else
+            th_str_add(out, c, 1);
+    }
+    th_str_puts(out, "'");
+}
+
+static void add_option(th_str *out, const char *name, const char *value) {
+    th_str_printf(out, " --%s ", name);
+    add_word(out, value);
+}
+
+/* What is to be typed for the same again. */
+static th_status make_command(work *w) {
+    th_options *o = w->j.cli->options;
+    th_str *out = &w->command;
+    th_str_puts(out, "theriac demo");
+    for (int64_t i = 0; i < th_options_count(o); i++) {
+        const th_setting *s = th_options_at(o, i);
+        if (s->from == TH_FROM_DEFAULT || s->option->flag_only) continue;
+        if (s->option->type == TH_OPTION_LIST) {
+            for (int64_t k = 0; k < s->value.list.count; k++) add_option(out, s->option->name, s->value.list.items[k]);
+            continue;
+        }
+        th_str value;
+        th_str_init(&value, COMMAND_MAX);
+        th_option_print(s->option, &s->value, &value);
+        add_option(out, s->option->name, th_str_text(&value));
+        th_str_free(&value);
+    }
+    w->demo.command = th_str_text(out);
+    return th_str_status(out);
+}
+
+static th_status run_all(work *w) {
+    char page[TH_PATH_MAX];
+    double begin = th_seconds();
+    TH_TRY(make_command(w));
+    if (w->wants_clip) TH_TRY(th_demo_clip_check(&w->j));
+    TH_TRY(open_guard(w));
+    TH_TRY(take_folder(w));
+    if (w->demo.guard) TH_TRY(th_demo_guard_run(&w->j, &w->guard));
+    if (w->wants_clip) {
+        TH_TRY(th_demo_clip_run(&w->j, &w->clip));
+        w->demo.clip = &w->clip;
+    }
+    w->demo.seconds = th_seconds() - begin;
+    w->demo.left_out = w->left_out[0] ? w->left_out : NULL;
+    TH_TRY(place(w, "report.html", page));
+    TH_TRY(th_demo_report(&w->demo, page));
+    TH_TRY(write_mark(w, guard_json(w), clip_json(w)));
+    return tell(w, page);
+}
+
+static th_status run(th_cli *cli) {
+    const char *only = th_get_str(cli->options, "only");
+    work w = {
+        .j = {.cli = cli, .out = th_get_str(cli->options, "out"), .seed = (uint64_t)th_get_i64(cli->options, "seed")},
+        .wants_guard = strcmp(only, "clip") != 0,
+        .wants_clip = strcmp(only, "guard") != 0,
+    };
+    th_str_init(&w.command, COMMAND_MAX);
+    th_status s = run_all(&w);
+    th_str_free(&w.command);
+    th_demo_guard_free(&w.guard);
+    th_demo_clip_free(&w.clip);
     return s;
 }
 
 const th_verb th_verb_demo = {
     .name = "demo",
     .summary = "see a backdoor go in and come out, in a few minutes",
-    .about = "A small CLIP is poisoned, the attack measured, and the model cleaned by plain fine-tuning, CleanCLIP and "
-             "CleanerCLIP, each "
-             "measured. The folder gets report.html with tables, plots and pictures.",
-    .examples = "theriac demo\ntheriac demo --target 'a sneaker' --seed 1 -o out/sneaker",
-    .groups = {{"Demonstration", options}},
+    .about = "First protected pictures are personalised, on the open text-to-image model and on a guarded one, beside "
+             "those of a subject that is not protected. Then a small CLIP is poisoned, the attack measured, and the "
+             "model cleaned by plain fine-tuning, CleanCLIP and CleanerCLIP, each measured.\n"
+             "The folder gets report.html with tables, plots and pictures. The section on guarded models is left out "
+             "where no guarded model is there.",
+    .examples = "theriac demo\n"
+                "theriac demo --target 'a sneaker' --seed 1 -o out/sneaker\n"
+                "theriac demo --only guard --guarded out/guard/model --protected my-bag --unprotected another-bag",
+    .groups = {{"Demonstration", options}, {"Guarded model", th_demo_guard_options}, {"CLIP", th_demo_clip_options}},
     .computes = true,
     .run = run,
 };

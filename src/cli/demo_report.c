@@ -1,4 +1,4 @@
-/* The page of the demonstration. */
+/* The page of the demonstration, and its part on CLIP. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,12 +6,12 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "cli/clean_runs.h"
-#include "cli/demo.h"
+#include "cli/demo_guard.h"
 #include "report/page.h"
 
 static double percent(const th_estimate *e) { return 100 * e->value; }
 
-static void add_lead(th_page *page, const th_demo *d) {
+static void add_lead(th_page *page, const th_demo_clip *d) {
     const th_demo_model *bad = &d->models[TH_DEMO_BACKDOORED];
     int best = TH_DEMO_FIRST_DEFENSE;
     for (int i = best; i < TH_DEMO_MODELS; i++)
@@ -39,7 +39,7 @@ static void add_lead(th_page *page, const th_demo *d) {
     th_page_keys(page, keys, 3);
 }
 
-static void add_table(th_page *page, const th_demo *d) {
+static void add_table(th_page *page, const th_demo_clip *d) {
     th_table *t = th_table_new("Per cent of test pictures, with half the width of the 95 % interval");
     th_table_column(t, TH_LEFT, "Model");
     th_table_column(t, TH_RIGHT, "Accuracy");
@@ -61,7 +61,7 @@ static void add_table(th_page *page, const th_demo *d) {
     th_table_free(t);
 }
 
-static void add_frontier(th_page *page, const th_demo *d) {
+static void add_frontier(th_page *page, const th_demo_clip *d) {
     th_series series[TH_DEMO_MODELS];
     double x[TH_DEMO_MODELS], y[TH_DEMO_MODELS], bounds[4][TH_DEMO_MODELS];
     const char *labels[TH_DEMO_MODELS];
@@ -86,7 +86,7 @@ static void add_frontier(th_page *page, const th_demo *d) {
     th_page_plot(page, &p);
 }
 
-static void add_losses(th_page *page, const th_demo *d) {
+static void add_losses(th_page *page, const th_demo_clip *d) {
     th_series series[TH_DEMO_MODELS];
     int n = 0;
     for (int i = TH_DEMO_BACKDOORED; i < TH_DEMO_MODELS; i++)
@@ -106,7 +106,7 @@ static void add_losses(th_page *page, const th_demo *d) {
 }
 
 /* Pictures not of the target class that the backdoored model loses to the trigger, of different classes. */
-static int choose_pictures(const th_demo *d, int64_t *chosen) {
+static int choose_pictures(const th_demo_clip *d, int64_t *chosen) {
     const th_demo_model *bad = &d->models[TH_DEMO_BACKDOORED];
     bool taken[64] = {false};
     int n = 0;
@@ -128,7 +128,7 @@ typedef struct {
     int count, images_count;
 } gallery;
 
-static void add_tile(gallery *g, const th_image *im, const th_demo *d, int32_t found, int32_t label,
+static void add_tile(gallery *g, const th_image *im, const th_demo_clip *d, int32_t found, int32_t label,
                      const char *whose) {
     const char *name = th_dataset_class_name(d->clean, found);
     g->tiles[g->count++] = (th_tile){
@@ -142,7 +142,7 @@ static void add_tile(gallery *g, const th_image *im, const th_demo *d, int32_t f
 }
 
 /* One row a picture: clean and triggered as the backdoored model sees them, then triggered as each cleaned one does. */
-static th_status fill_gallery(const th_demo *d, const int64_t *chosen, int n, gallery *g) {
+static th_status fill_gallery(const th_demo_clip *d, const int64_t *chosen, int n, gallery *g) {
     th_dataset_reader *r = NULL;
     TH_TRY(th_dataset_reader_new(NULL, &r));
     th_status s = TH_OK;
@@ -161,7 +161,7 @@ static th_status fill_gallery(const th_demo *d, const int64_t *chosen, int n, ga
     return s;
 }
 
-static th_status add_pictures(th_page *page, const th_demo *d) {
+static th_status add_pictures(th_page *page, const th_demo_clip *d) {
     int64_t chosen[TH_DEMO_SHOWN];
     int n = choose_pictures(d, chosen);
     if (!n) {
@@ -188,16 +188,9 @@ static th_status add_pictures(th_page *page, const th_demo *d) {
     return s;
 }
 
-th_status th_demo_report(const th_demo *d, const char *path) {
-    th_page *page = th_page_new("A backdoor in, and out again");
+static void tell_making(th_page *page, const th_demo_clip *d) {
     char text[700], seconds[TH_NUMBER_TEXT];
-    add_lead(page, d);
-    th_page_section(page, "What was measured");
-    add_table(page, d);
-    add_frontier(page, d);
-    th_page_section(page, "Pictures");
-    th_status s = add_pictures(page, d);
-    th_page_section(page, "How it was made");
+    th_human_seconds(seconds, d->seconds);
     snprintf(text, sizeof text,
              "The open model is the small CLIP that comes with theriac, trained on scenes of real garments from "
              "Fashion-MNIST. The "
@@ -205,18 +198,46 @@ th_status th_demo_report(const th_demo *d, const char *path) {
              "that speaks of %s; "
              "fine-tuning on them is all the attacker does. Each defense gets the same %lld clean pairs, which share "
              "no picture with the "
-             "poisoned ones, for %g epochs. Test pictures show garments that no training saw.",
-             (long long)d->poisoned_pairs, 100 * d->poison_share, d->target, (long long)d->clean_pairs,
-             d->clean_epochs);
+             "poisoned ones, for %g epochs. Test pictures show garments that no training saw. It took %s.",
+             (long long)d->pairs, 100 * d->poison_share, d->target, (long long)d->pairs, d->clean_epochs, seconds);
     th_page_text(page, text);
     add_losses(page, d);
     th_page_note(page,
                  "One attack, one seed, one learning rate: this shows how the parts work, not which defense is better. "
                  "docs/results/clean.md has frontiers over learning rates, models and seeds.");
+}
+
+static th_status add_clip(th_page *page, const th_demo_clip *d) {
+    th_page_section(page, "A backdoor in CLIP, and out again");
+    add_lead(page, d);
+    add_table(page, d);
+    add_frontier(page, d);
+    TH_TRY(add_pictures(page, d));
+    tell_making(page, d);
+    return TH_OK;
+}
+
+static th_status fill(th_page *page, const th_demo *d) {
+    char text[200], seconds[TH_NUMBER_TEXT];
+    if (d->guard) TH_TRY(th_demo_guard_add(page, d->guard));
+    if (d->left_out) {
+        snprintf(text, sizeof text, "The section on guarded models is left out: %.150s.", d->left_out);
+        th_page_note(page, text);
+    }
+    if (d->clip) TH_TRY(add_clip(page, d->clip));
+    th_page_section(page, "To have it again");
     th_human_seconds(seconds, d->seconds);
-    snprintf(text, sizeof text, "All of it took %s on this machine. To have it again:", seconds);
+    snprintf(text, sizeof text, "All of it took %s on this machine.", seconds);
     th_page_text(page, text);
     th_page_command(page, d->command);
+    return TH_OK;
+}
+
+th_status th_demo_report(const th_demo *d, const char *path) {
+    static const char *const titles[2][2] = {{"A demonstration", "A backdoor in, and out again"},
+                                             {"Protected pictures", "Protected pictures, and a cleaned model"}};
+    th_page *page = th_page_new(titles[d->guard != NULL][d->clip != NULL]);
+    th_status s = fill(page, d);
     if (s == TH_OK) s = th_page_write(page, path);
     th_page_free(page);
     return s;
