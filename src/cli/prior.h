@@ -11,7 +11,7 @@ extern const th_option th_prior_options[];
 
 typedef struct {
     th_cli *cli;
-    const char *prompt;      /* what they show; NULL: there is no prior preservation, and nothing below does anything */
+    const char *prompt;      /* what they show; NULL: there is no prior preservation, and nothing is found or noted */
     th_drawn_params drawing; /* the caller's: side, seed, threads, type, memory; options and prompt say the rest */
     th_dataset *set;         /* NULL: not given as pictures, and not drawn yet */
     char hash[TH_HASH_TEXT]; /* of what was given, or of what is to be drawn */

@@ -140,8 +140,8 @@ static void the_gradient_by_pixels_is_that_of_pytorch(void **state) {
     check_gradient(TH_PREDICT_V, "v_prediction");
 }
 
-/* ‖Δ(θ′ − θ)‖ ≤ 1e-3 ‖θ′ − θ‖ over the values that the fixture keeps. AdamW begins anew in each round, so that its first
- * step is the gradient's sign; where rounding decides on that the fixture has NaN. */
+/* ‖Δ(θ′ − θ)‖ ≤ 1e-3 ‖θ′ − θ‖ over the values that the fixture keeps. AdamW begins anew in each round, so that its
+ * first step is the gradient's sign; where rounding decides on that the fixture has NaN. */
 static void check_weights(const trial *t, float *const *start) {
     double off = 0, all = 0;
     for (int64_t i = 0; i < th_params_count(t->a->trained); i++) {
