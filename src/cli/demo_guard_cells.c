@@ -69,7 +69,6 @@ static th_status draw(work *w, const char *what, const char *const *prompts, int
         .compute = th_fit_best_dtype(),
     };
     TH_TRY(place(w, what, dir));
-    TH_TRY(th_remove_tree(dir));
     th_drawn_key(&p, w->g->dirs[w->model], key);
     TH_TRY(th_drawn_begin(&p, key, dir, &made));
     TH_TRY(th_drawn_make(&w->sd, &p, dir, &w->j->cli->watch));
@@ -146,6 +145,9 @@ static void close_model(work *w) {
 }
 
 th_status th_demo_guard_draw(const th_demo_job *j, th_demo_guard *g) {
+    char dir[TH_PATH_MAX];
+    TH_TRY(th_path_join(dir, j->out, "guard"));
+    TH_TRY(th_remove_tree(dir));
     for (int i = 0; i < TH_DEMO_SDS; i++) {
         work w = {.j = j, .g = g, .model = (th_demo_sd)i};
         th_status s = make_model(&w);

@@ -175,19 +175,24 @@ static th_status add_wall(th_page *page, wall *w, th_status s, th_grid grid) {
     return s;
 }
 
+static int64_t no_more(int64_t n, int64_t most) { return n < most ? n : most; }
+
 /* The pictures that people have, a row for each subject. */
 static th_status add_given(th_page *page, const th_demo_guard *g) {
+    int64_t most = 0;
     wall w;
     th_status s = wall_new(g, MOST_GIVEN * TH_DEMO_SUBJECTS, &w);
     for (int i = 0; i < TH_DEMO_SUBJECTS; i++)
-        for (int64_t k = 0; k < MOST_GIVEN && s == TH_OK; k++)
+        if (g->real[i].count > most) most = no_more(g->real[i].count, MOST_GIVEN);
+    for (int i = 0; i < TH_DEMO_SUBJECTS; i++)
+        for (int64_t k = 0; k < most && s == TH_OK; k++)
             s = hang(&w, &g->real[i], k, i ? "an unprotected picture" : "a protected picture", false, false);
     return add_wall(page, &w, s,
                     (th_grid){.title = "What somebody personalises a model on",
                               .caption = "Above the protected subject, below another of its class, which is not. "
                                          "Beneath each is what the judge takes it for, and its mean likeness to the "
                                          "pictures of its row, itself included.",
-                              .columns = MOST_GIVEN});
+                              .columns = most});
 }
 
 static void tell_cells(const th_demo_guard *g, int64_t rows, char *out, size_t room) {
@@ -209,7 +214,7 @@ static th_status add_cells(th_page *page, const th_demo_guard *g) {
                                         "unprotected: guarded model"};
     char caption[1400];
     wall w;
-    int64_t rows = g->draw < TH_DEMO_CONTEXTS ? g->draw : TH_DEMO_CONTEXTS;
+    int64_t rows = no_more(g->draw, TH_DEMO_CONTEXTS);
     th_status s = wall_new(g, rows * TH_DEMO_SUBJECTS * TH_DEMO_SDS, &w);
     for (int64_t i = 0; i < rows; i++)
         for (int k = 0; k < TH_DEMO_SUBJECTS * TH_DEMO_SDS && s == TH_OK; k++) {
@@ -230,16 +235,17 @@ static th_status add_before(th_page *page, const th_demo_guard *g) {
                                         &g->plain[TH_DEMO_IS_GUARDED]};
     char caption[400];
     wall w;
+    int64_t each = no_more(g->draw, MOST_BEFORE);
     th_status s = wall_new(g, BEFORE * MOST_BEFORE, &w);
     for (int i = 0; i < BEFORE; i++)
-        for (int64_t k = 0; k < MOST_BEFORE && s == TH_OK; k++)
+        for (int64_t k = 0; k < each && s == TH_OK; k++)
             s = hang(&w, rows[i], k, i < 2 ? g->card.prompt : g->card.plain, false, false);
     snprintf(caption, sizeof caption,
              "From above: “%.100s” by the open model, the same by the guarded one, and “%.100s” by the guarded one. "
              "Likeness is to the protected subject, which the second row must not show.",
              g->card.prompt, g->card.plain);
     return add_wall(page, &w, s,
-                    (th_grid){.title = "Before anybody personalises", .caption = caption, .columns = MOST_BEFORE});
+                    (th_grid){.title = "Before anybody personalises", .caption = caption, .columns = each});
 }
 
 /* ---- words */
