@@ -39,7 +39,7 @@ check: deps ## install what is missing, build, and run every test
 	$(call build,$(BUILD),-DCMAKE_BUILD_TYPE=Release,all tests)
 	@scripts/check $(BUILD) $(JOBS)
 
-demo: deps all ## install what is missing, build, and clean a poisoned model: out/demo/report.html
+demo: deps all ## install what is missing, build, and show what guarding and cleaning do: out/demo/report.html
 	$(BUILD)/theriac demo $(ARGS)
 
 install: all ## install below prefix=/usr/local, or into a package with DESTDIR=FOLDER

@@ -9,6 +9,7 @@
 #include "base/machine.h"
 #include "base/number.h"
 #include "cli/eval_guard_parts.h"
+#include "cli/plan_table.h"
 
 static const th_option options[] = {
     TH_OPT_PATH("study", NULL, "file of models, subjects, attackers, prompts and judges", .argument = "FILE",
@@ -93,9 +94,7 @@ static sums add_up(const th_trial_run *r) {
 
 static void print_plan(th_trial_run *r, const sums *s, double seconds) {
     char text[200], number[TH_NUMBER_TEXT];
-    th_table *t = th_table_new(NULL);
-    th_table_column(t, TH_LEFT, "Plan");
-    th_table_column(t, TH_LEFT, "");
+    th_table *t = th_cli_plan_table();
     snprintf(text, sizeof text, "%lld: model, subject, attacker, seed", (long long)s->cells);
     th_table_pair(t, "Cells", text);
     snprintf(text, sizeof text, "%lld before them, %lld drawings by models as they are", (long long)s->first,

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/number.h"
+#include "cli/plan_table.h"
 #include "guard/checks.h"
 #include "train/tune_options.h"
 
@@ -57,7 +58,7 @@ static void read_training(th_guard_job *j) {
 /* ---- --plan */
 
 typedef struct {
-    double seconds[3]; /* of training: here, on 16 cores, on 64 */
+    double seconds[TH_PLAN_MACHINES]; /* of training */
     double drawing;
     int64_t drawn;
 } forecast;
@@ -65,17 +66,16 @@ typedef struct {
 static th_status make_forecast(th_guard_job *j, forecast *f) {
     th_ceilings c;
     TH_TRY(th_ceilings_measure(j->p.threads, j->p.compute, &c));
-    const int cores[3] = {c.threads, 16, 64};
-    for (int i = 0; i < 3; i++) f->seconds[i] = (double)j->cost.steps * th_guard_seconds(&j->cost, &c, cores[i]);
+    int cores[TH_PLAN_MACHINES];
+    th_cli_plan_cores(&c, cores);
+    for (int i = 0; i < TH_PLAN_MACHINES; i++) f->seconds[i] = (double)j->cost.steps * th_guard_seconds(&j->cost, &c, cores[i]);
     return th_guard_drawing_seconds(j, &c, &f->drawing, &f->drawn);
 }
 
 static void print_plan(const th_guard_job *j, const forecast *f) {
-    char text[200], number[3][TH_NUMBER_TEXT];
+    char text[200], seconds[TH_NUMBER_TEXT];
     const th_guard_cost *c = &j->cost;
-    th_table *t = th_table_new(NULL);
-    th_table_column(t, TH_LEFT, "Plan");
-    th_table_column(t, TH_LEFT, "");
+    th_table *t = th_cli_plan_table();
     for (int64_t i = 0; i < j->count; i++) {
         const th_guard_wish *w = &j->wishes[i];
         int n =
@@ -93,16 +93,11 @@ static void print_plan(const th_guard_job *j, const forecast *f) {
                  c->attacks_a_step, c->outers_a_step + c->spared_a_step);
         th_table_pair(t, "Imagined attackers", text);
     }
-    th_human_bytes(text, (double)c->bytes);
-    th_table_pair(t, "Memory", text);
-    th_human_count(number[0], c->flops);
-    snprintf(text, sizeof text, "%sFLOP", number[0]);
-    th_table_pair(t, "Work of a step", text);
-    for (int i = 0; i < 3; i++) th_human_seconds(number[i], f->seconds[i]);
-    snprintf(text, sizeof text, "at least %s here, %s on 16 such cores, %s on 64", number[0], number[1], number[2]);
-    th_table_pair(t, "Time", text);
-    th_human_seconds(number[0], f->drawing);
-    snprintf(text, sizeof text, "%lld pictures, at least %s here", (long long)f->drawn, number[0]);
+    th_cli_plan_memory(t, (double)c->bytes);
+    th_cli_plan_work(t, "Work of a step", c->flops, 0);
+    th_cli_plan_time(t, f->seconds);
+    th_human_seconds(seconds, f->drawing);
+    snprintf(text, sizeof text, "%lld pictures, at least %s here", (long long)f->drawn, seconds);
     th_table_pair(t, "Drawn first", text);
     th_cli_table(j->cli, t);
     th_table_free(t);
