@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/machine.h"
 #include "cli/demo_guard.h"
+#include "cli/typed.h"
 #include "format/json.h"
 
 static const th_option options[] = {
@@ -93,48 +94,11 @@ static th_status tell(const work *w, const char *page) {
     return TH_OK;
 }
 
-/* Quoted where a shell would take it for more than a word. */
-static void add_word(th_str *out, const char *word) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=,:+";
-    if (!word[strspn(word, plain)]) {
-        th_str_puts(out, word);
-        return;
-    }
-    th_str_puts(out, "'");
-    for (const char *c = word; *c; c++) {
-        if (*c == '\'')
-            th_str_puts(out, "'\\''");
-        else
-            th_str_add(out, c, 1);
-    }
-    th_str_puts(out, "'");
-}
-
-static void add_option(th_str *out, const char *name, const char *value) {
-    th_str_printf(out, " --%s ", name);
-    add_word(out, value);
-}
-
 /* What is to be typed for the same again. */
 static th_status make_command(work *w) {
-    th_options *o = w->j.cli->options;
-    th_str *out = &w->command;
-    th_str_puts(out, "theriac demo");
-    for (int64_t i = 0; i < th_options_count(o); i++) {
-        const th_setting *s = th_options_at(o, i);
-        if (s->from == TH_FROM_DEFAULT || s->option->flag_only) continue;
-        if (s->option->type == TH_OPTION_LIST) {
-            for (int64_t k = 0; k < s->value.list.count; k++) add_option(out, s->option->name, s->value.list.items[k]);
-            continue;
-        }
-        th_str value;
-        th_str_init(&value, COMMAND_MAX);
-        th_option_print(s->option, &s->value, &value);
-        add_option(out, s->option->name, th_str_text(&value));
-        th_str_free(&value);
-    }
-    w->demo.command = th_str_text(out);
-    return th_str_status(out);
+    TH_TRY(th_cli_typed(w->j.cli->options, "demo", NULL, &w->command));
+    w->demo.command = th_str_text(&w->command);
+    return TH_OK;
 }
 
 static th_status run_all(work *w) {

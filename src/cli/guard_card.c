@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/guard_card.h"
+#include "cli/typed.h"
 #include "data/picture_hash.h"
 #include "format/json.h"
 
@@ -100,6 +101,16 @@ static void tell_limits(th_str *card, bool checked) {
                     "before, and whether the subject leaks, is not known.\n");
 }
 
+static th_status tell_command(th_str *card, const th_guard_job *j) {
+    static const char *const own[] = {"out", "threads", "memory", NULL};
+    char command[64];
+    snprintf(command, sizeof command, "guard %s", j->method->name);
+    th_str_printf(card, "\n## Made by\n\ntheriac %s:\n\n    ", th_version());
+    TH_TRY(th_cli_typed(j->cli->options, command, own, card));
+    th_str_puts(card, " -o OUT\n");
+    return TH_OK;
+}
+
 static th_status write_readme(th_guard_job *j, const char *dir, const th_guard_gate *gates) {
     th_str card;
     th_str_init(&card, 1 << 18);
@@ -112,8 +123,8 @@ static th_status write_readme(th_guard_job *j, const char *dir, const th_guard_g
     for (int64_t i = 0; i < j->count; i++)
         tell_subject(&card, &j->wishes[i], &j->subjects[i], gates ? &gates[i] : NULL);
     tell_limits(&card, gates != NULL);
-    th_str_printf(&card, "\nMade by theriac %s; see `run.json` beside this folder for every option.\n", th_version());
-    th_status s = th_cli_write_card(dir, &card);
+    th_status s = tell_command(&card, j);
+    if (s == TH_OK) s = th_cli_write_card(dir, &card);
     th_str_free(&card);
     return s;
 }
