@@ -68,7 +68,8 @@ static th_status make_forecast(th_guard_job *j, forecast *f) {
     TH_TRY(th_ceilings_measure(j->p.threads, j->p.compute, &c));
     int cores[TH_PLAN_MACHINES];
     th_cli_plan_cores(&c, cores);
-    for (int i = 0; i < TH_PLAN_MACHINES; i++) f->seconds[i] = (double)j->cost.steps * th_guard_seconds(&j->cost, &c, cores[i]);
+    for (int i = 0; i < TH_PLAN_MACHINES; i++)
+        f->seconds[i] = (double)j->cost.steps * th_guard_seconds(&j->cost, &c, cores[i]);
     return th_guard_drawing_seconds(j, &c, &f->drawing, &f->drawn);
 }
 
