@@ -248,8 +248,8 @@ const th_cli_method th_eval_guard = {
         "Cells are processes side by side; a study that was stopped or killed goes on with --resume, where models, "
         "subjects, attackers and seeds may be added to its file. The report lies in OUT/report.html, its tables in "
         "OUT/report.md.",
-    .examples = "theriac eval guard --study examples/guard-study.json -o out/study --plan\n"
-                "theriac eval guard --study examples/guard-study.json -o out/study --jobs 2 --memory 8G\n"
-                "theriac eval guard --study examples/guard-study.json -o out/study --resume --only bag-1",
+    .examples = "theriac eval guard --study examples/guard-fashion/study.json -o out/study --plan\n"
+                "theriac eval guard --study examples/guard-fashion/study.json -o out/study --jobs 2 --memory 8G\n"
+                "theriac eval guard --study examples/guard-fashion/study.json -o out/study --resume --only bag-1",
     .run = run,
 };
