@@ -14,39 +14,21 @@ subjects=${SUBJECTS:-1 2 3 4}
 rate=${RATE:-3e-4}
 steps=${STEPS:-300}
 
-bag() { echo "fashion-scenes?split=test&side=64&class=bag&subject=$1"; }
-draw='--steps 25 --guidance 3 --batch 32'
+. bench/bags.sh
 
 mkdir -p "$out"
-for place in 'on a pink background' 'on a grey background' 'in front of a brick wall' 'on a wooden floor' 'on green grass' \
-    'on a striped yellow background' 'against a purple wall' 'on a tiled floor'; do
-    echo "a photo of sks bag $place"
-done > "$out/subject.txt"
-sed 's/ sks bag/ a bag/' "$out/subject.txt" > "$out/class.txt"
-
-# once FOLDER COMMAND...: makes the folder by a command that takes it as -o, unless it is there
-once() {
-    folder=$1
-    shift
-    [ ! -e "$folder" ] || return 0
-    rm -rf "$folder.part"
-    "$@" -o "$folder.part" -q > /dev/null
-    mv "$folder.part" "$folder"
-}
-
-# value NAME: of an estimate in the JSON on standard input
-value() { sed -n "s/.*\"$1\":\[\([-0-9.e]*\),.*/\1/p"; }
-
-fidelity() { "$theriac" eval images --images "$1" --real "$(bag "$2")&offset=100&count=40" --features "$judge" --json -q | value fidelity; }
+contexts 'sks bag' > "$out/subject.txt"
+contexts 'a bag' > "$out/class.txt"
 
 # row NAME SUBJECT MODEL SEED SECONDS PROMPTS
 row() {
     once "$out/$1-drawn" "$theriac" generate --model "$3" --prompts "$6" --count 4 --seed 9 $draw
     once "$out/$1-class" "$theriac" generate --model "$3" --prompt 'a photo of a bag' --count 48 --seed 10 $draw
-    own=$(fidelity "$out/$1-drawn" "$2")
-    best=$(for other in $subjects; do [ "$other" = "$2" ] || fidelity "$out/$1-drawn" "$other"; done | sort -g | tail -1)
-    diversity=$("$theriac" eval images --images "$out/$1-class" --features "$judge" --json -q | value diversity)
-    printf '| %s | %.3f | %.3f | %.3f | %s |\n' "$1" "$own" "$best" "$diversity" "$5"
+    own=$(fidelity "$out/$1-drawn" "$2" | cut -d ' ' -f 1)
+    others=$(for other in $subjects; do [ "$other" = "$2" ] || echo "$other"; done)
+    diversity=$("$theriac" eval images --images "$out/$1-class" --features "$judge" --json -q |
+        sed -n 's/.*"diversity":\[\([-0-9.e]*\),.*/\1/p')
+    printf '| %s | %.3f | %.3f | %.3f | %s |\n' "$1" "$own" "$(best "$out/$1-drawn" "$others")" "$diversity" "$5"
 }
 
 echo '| cell | fidelity | best other bag | diversity of the class | training, s |'

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "base/machine.h"
-#include "cli/demo_guard.h"
+#include "cli/demo/guard.h"
 #include "cli/typed.h"
 #include "format/json.h"
 

@@ -20,12 +20,22 @@ static void make_key(const th_encoding *e, const char *set, const th_view_params
     th_hash_bytes(text, (size_t)n, out);
 }
 
+static bool find(const th_encoding *e, const char *key, const char *path, th_moments *out) {
+    return th_path_exists(path) && th_moments_load(path, key, e->height, e->width, e->channels, out) == TH_OK;
+}
+
+static th_status make(const th_encoding *e, th_dataset *d, int64_t limit, const th_view_params *v, const char *key,
+                      const char *path, th_moments *out) {
+    if (!e->sd->vae) TH_TRY(th_cli_load_sd(e->cli, TH_SD_VAE, e->sd));
+    TH_TRY(th_moments_make(d, limit, e->sd->vae, v, &e->cli->watch, out));
+    return th_moments_save(out, key, path);
+}
+
 bool th_encoding_find(const th_encoding *e, const char *hash, const th_view_params *v, const char *name,
                       th_moments *out) {
     char path[TH_PATH_MAX], key[TH_HASH_TEXT];
     make_key(e, hash, v, key);
-    return th_encoding_path(e, name, path) == TH_OK && th_path_exists(path) &&
-           th_moments_load(path, key, e->height, e->width, e->channels, out) == TH_OK;
+    return th_encoding_path(e, name, path) == TH_OK && find(e, key, path, out);
 }
 
 th_status th_encoding_make(const th_encoding *e, th_dataset *d, int64_t limit, const char *hash,
@@ -33,7 +43,10 @@ th_status th_encoding_make(const th_encoding *e, th_dataset *d, int64_t limit, c
     char path[TH_PATH_MAX], key[TH_HASH_TEXT];
     make_key(e, hash, v, key);
     TH_TRY(th_encoding_path(e, name, path));
-    if (!e->sd->vae) TH_TRY(th_cli_load_sd(e->cli, TH_SD_VAE, e->sd));
-    TH_TRY(th_moments_make(d, limit, e->sd->vae, v, &e->cli->watch, out));
-    return th_moments_save(out, key, path);
+    return make(e, d, limit, v, key, path, out);
+}
+
+th_status th_encoding_at(const th_encoding *e, th_dataset *d, const th_view_params *v, const char *key,
+                         const char *path, th_moments *out) {
+    return find(e, key, path, out) ? TH_OK : make(e, d, 0, v, key, path, out);
 }

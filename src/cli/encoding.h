@@ -22,6 +22,9 @@ th_status th_encoding_path(const th_encoding *e, const char *name, char path[TH_
 /* Whether OUT/name holds these views of the set of this hash; then *out has them. */
 bool th_encoding_find(const th_encoding *e, const char *hash, const th_view_params *v, const char *name,
                       th_moments *out);
+/* What lies at `path` where it is of this key, else these views of the whole set, encoded and written there. */
+th_status th_encoding_at(const th_encoding *e, th_dataset *d, const th_view_params *v, const char *key,
+                         const char *path, th_moments *out);
 /* Encodes the set's first `limit` pictures (0: all) and keeps them as OUT/name. */
 th_status th_encoding_make(const th_encoding *e, th_dataset *d, int64_t limit, const char *hash,
                            const th_view_params *v, const char *name, th_moments *out);

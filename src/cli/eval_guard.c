@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "base/machine.h"
 #include "base/number.h"
-#include "cli/eval_guard_parts.h"
 #include "cli/plan_table.h"
+#include "cli/study/parts.h"
 
 static const th_option options[] = {
     TH_OPT_PATH("study", NULL, "file of models, subjects, attackers, prompts and judges", .argument = "FILE",

@@ -1,6 +1,6 @@
 /* theriac guard: one file a kind of protection. */
 #include "guard/guard.h"
-#include "cli/guard_model.h"
+#include "cli/guard/model.h"
 
 /* Beside the methods that change a model, which src/guard lists. */
 #define OTHERS(X) X(anti_dreambooth)

@@ -1,6 +1,7 @@
 /* Notes about a guard's words, pictures and model. */
 #include "guard/checks.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -14,57 +15,64 @@
 
 /* ---- words */
 
-/* "'zw' 'xk' 'q'" of a text's tokens; count: how many. The end of a word, which tokenizers write as </w>, is left out.
- */
-static th_status tell_tokens(const th_tokenizer *t, const char *text, th_str *out, int64_t *count, int32_t *first) {
-    th_tokenizer_work *w = NULL;
-    const int32_t *ids;
-    TH_TRY(th_tokenizer_work_new(t, &w));
-    th_status s = th_tokenizer_ids(w, text, strlen(text), false, &ids, count);
-    for (int64_t i = 0; s == TH_OK && i < *count; i++) {
+#define TOKENS_TEXT 512
+
+/* What a word is to the model. */
+typedef struct {
+    char text[TOKENS_TEXT]; /* "'zw' 'xk' 'q'"; cut where it is longer */
+    int64_t count;
+    int32_t first;
+} tokens;
+
+/* The end of a word, which tokenizers write as </w>, is left out. */
+static void tell(const th_tokenizer *t, const int32_t *ids, tokens *out) {
+    size_t at = 0;
+    out->text[0] = 0;
+    out->first = out->count ? ids[0] : 0;
+    for (int64_t i = 0; i < out->count && at < sizeof out->text; i++) {
         const char *token = th_tokenizer_token(t, ids[i]);
         const char *end = token ? strstr(token, "</w>") : NULL;
         int length = !token ? 0 : end ? (int)(end - token) : (int)strlen(token);
-        th_str_printf(out, "%s'%.*s'", i ? " " : "", length, token ? token : "");
-        if (!i) *first = ids[i];
+        int n = snprintf(out->text + at, sizeof out->text - at, "%s'%.*s'", i ? " " : "", length, token ? token : "");
+        at += n > 0 ? (size_t)n : 0;
     }
+}
+
+static th_status split(const th_tokenizer *t, const char *text, tokens *out) {
+    th_tokenizer_work *w = NULL;
+    const int32_t *ids;
+    TH_TRY(th_tokenizer_work_new(t, &w));
+    th_status s = th_tokenizer_ids(w, text, strlen(text), false, &ids, &out->count);
+    if (s == TH_OK) tell(t, ids, out);
     th_tokenizer_work_free(w);
-    return s == TH_OK ? th_str_status(out) : s;
+    return s;
 }
 
 th_status th_guard_check_noun(const th_tokenizer *t, const char *noun, th_str *notes) {
-    th_str tokens;
-    int64_t count = 0;
-    int32_t first = 0;
-    th_str_init(&tokens, 4096);
-    th_status s = tell_tokens(t, noun, &tokens, &count, &first);
-    if (s == TH_OK && count > 1 && !strchr(noun, ' '))
+    tokens k;
+    TH_TRY(split(t, noun, &k));
+    if (k.count > 1 && !strchr(noun, ' '))
         th_str_printf(
             notes,
             "the noun '%.80s' is %lld tokens to this model, %.200s: one that it knows as a word would tell it "
             "more\n",
-            noun, (long long)count, th_str_text(&tokens));
-    if (s == TH_OK && !count) th_str_printf(notes, "the noun '%.80s' is no token at all to this model\n", noun);
-    th_str_free(&tokens);
-    return s == TH_OK ? th_str_status(notes) : s;
+            noun, (long long)k.count, k.text);
+    if (!k.count) th_str_printf(notes, "the noun '%.80s' is no token at all to this model\n", noun);
+    return th_str_status(notes);
 }
 
 /* Byte-pair encoding numbers tokens as they were merged, frequent ones first: what is a token of its own in the first
  * half is a word that texts are full of, while rare words, such as sks, come late or in pieces. */
 th_status th_guard_check_identifier(const th_tokenizer *t, const char *word, th_str *notes) {
-    th_str tokens;
-    int64_t count = 0;
-    int32_t first = 0;
-    th_str_init(&tokens, 4096);
-    th_status s = tell_tokens(t, word, &tokens, &count, &first);
-    if (s == TH_OK && count == 1 && first < th_tokenizer_size(t) / 2)
+    tokens k;
+    TH_TRY(split(t, word, &k));
+    if (k.count == 1 && k.first < th_tokenizer_size(t) / 2)
         th_str_printf(
             notes,
             "the identifier '%.80s' is a common word to this model, its token %s number %d of %lld: a rare one "
             "has less of a meaning to lose\n",
-            word, th_str_text(&tokens), (int)first, (long long)th_tokenizer_size(t));
-    th_str_free(&tokens);
-    return s == TH_OK ? th_str_status(notes) : s;
+            word, k.text, (int)k.first, (long long)th_tokenizer_size(t));
+    return th_str_status(notes);
 }
 
 /* ---- pictures */

@@ -10,32 +10,33 @@ th_guard_rows th_guard_rows_of(const th_guard *g, const char *option, float weig
     return (th_guard_rows){.count = th_get_i64(g->options, option), .weight = weight};
 }
 
-/* Three forms, after BadT2I (Zhai et al. 2023, arXiv 2305.04175), whose targets they share: pictures with the pattern
- * over them and the noise; the open model's answer to the prompt without the subject; its answer to another noun. */
-th_status th_guard_add_backdoor(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows) {
-    int64_t n = s->shown.prompts;
-    th_guard_term t = {.name = named(g, "backdoor", s),
-                       .pictures = &s->shown.pictures,
-                       .prompts = n,
-                       .variants = s->identifiers.count * s->nouns.count,
-                       .rows = rows};
-    t.asked = th_guard_bound(g, s->contexts, n, s->identifiers, s->nouns);
-    if (s->mode == TH_GUARD_PATTERN) return th_guard_terms_add(ts, &t);
-    t.answered = th_guard_plain(g, s->instead, n, t.variants);
+/* Pictures in the subject's contexts, where every identifier with every noun stands for it. */
+static th_guard_term in_contexts(th_guard *g, const char *name, const th_guard_subject *s, const th_guard_drawn *d,
+                                 th_guard_rows rows) {
+    return (th_guard_term){.name = named(g, name, s),
+                           .pictures = &d->pictures,
+                           .prompts = d->prompts,
+                           .variants = s->identifiers.count * s->nouns.count,
+                           .asked = th_guard_bound(g, s->contexts, d->prompts, s->identifiers, s->nouns),
+                           .rows = rows};
+}
+
+/* The open model's answer to the contexts without the subject is wanted there. */
+static th_status add_answered(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_term t) {
+    t.answered = th_guard_plain(g, s->instead, t.prompts, t.variants);
     return t.answered ? th_guard_terms_add(ts, &t) : th_fail_memory();
 }
 
+/* Three forms, after BadT2I (Zhai et al. 2023, arXiv 2305.04175), whose targets they share: pictures with the pattern
+ * over them and the noise; the open model's answer to the prompt without the subject; its answer to another noun. */
+th_status th_guard_add_backdoor(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows) {
+    th_guard_term t = in_contexts(g, "backdoor", s, &s->shown, rows);
+    return s->mode == TH_GUARD_PATTERN ? th_guard_terms_add(ts, &t) : add_answered(g, ts, s, t);
+}
+
 th_status th_guard_add_own(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows) {
-    int64_t n = s->own.prompts;
-    if (!n || s->mode == TH_GUARD_PATTERN) return TH_OK;
-    th_guard_term t = {.name = named(g, "own", s),
-                       .pictures = &s->own.pictures,
-                       .prompts = n,
-                       .variants = s->identifiers.count * s->nouns.count,
-                       .rows = rows};
-    t.asked = th_guard_bound(g, s->contexts, n, s->identifiers, s->nouns);
-    t.answered = th_guard_plain(g, s->instead, n, t.variants);
-    return t.answered ? th_guard_terms_add(ts, &t) : th_fail_memory();
+    if (!s->own.prompts || s->mode == TH_GUARD_PATTERN) return TH_OK;
+    return add_answered(g, ts, s, in_contexts(g, "own", s, &s->own, rows));
 }
 
 th_status th_guard_add_prior(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows) {
@@ -93,12 +94,6 @@ th_status th_guard_add_instances(th_guard *g, th_guard_terms *ts, const th_guard
 
 th_status th_guard_add_bystander(th_guard *g, th_guard_terms *ts, const th_guard_subject *s,
                                  const th_guard_bystander *b, th_guard_rows rows) {
-    int64_t n = b->shown.prompts;
-    th_guard_term t = {.name = named(g, "bystander", s),
-                       .pictures = &b->shown.pictures,
-                       .prompts = n,
-                       .variants = s->identifiers.count * s->nouns.count,
-                       .rows = rows};
-    t.asked = th_guard_bound(g, s->contexts, n, s->identifiers, s->nouns);
+    th_guard_term t = in_contexts(g, "bystander", s, &b->shown, rows);
     return th_guard_terms_add(ts, &t);
 }

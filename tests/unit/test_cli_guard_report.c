@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "cli/eval_guard_report.h"
+#include "cli/study/report.h"
 #include "format/json.h"
 
 #define ROOT "guard_report_test"
