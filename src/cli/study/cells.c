@@ -423,8 +423,7 @@ static th_status add_cells(th_trial_run *r) {
         for (int64_t s = 0; s < t->subject_count; s++)
             for (int64_t a = 0; a < t->attacker_count; a++)
                 for (int64_t m = 0; m < t->model_count; m++)
-                    if (t->attackers[a].models >> m & 1 && t->attackers[a].subjects >> s & 1)
-                        TH_TRY(add_cell(r, &(cell){m, s, a, k}));
+                    if (th_trial_tries(t, a, m, s)) TH_TRY(add_cell(r, &(cell){m, s, a, k}));
     return TH_OK;
 }
 

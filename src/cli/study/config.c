@@ -229,7 +229,7 @@ static th_status read_guard(th_trial *t, const char *name, const json_t *object,
     path_to(where, "guards", name);
     m->name = name;
     if (!strcmp(name, "open")) return th_fail(TH_E_INPUT, "%s: 'guards.open' is the open model's name", t->file);
-    TH_TRY(check_keys(t, where, object, "model|mode|protects|protective|pictures"));
+    TH_TRY(check_keys(t, where, object, "model|mode|protects|unprotected|protective|pictures"));
     TH_TRY(read_text(t, where, "mode", true, &m->mode));
     bool perturbs = !strcmp(m->mode, "perturbation");
     if (perturbs) m->dir = t->models[0].dir;
@@ -241,6 +241,11 @@ static th_status read_guard(th_trial *t, const char *name, const json_t *object,
     TH_TRY(th_json_require(&t->json, field));
     TH_TRY(read_names(t, where, "protects", "subject", subject_name, t->subject_count, &m->protects));
     if (!m->protects) return th_json_fail(&t->json, field, "a list of subjects");
+    m->unprotected = UINT64_MAX;
+    TH_TRY(read_names(t, where, "unprotected", "subject", subject_name, t->subject_count, &m->unprotected));
+    path_to(field, where, "unprotected");
+    if (m->unprotected != UINT64_MAX && m->unprotected & m->protects)
+        return th_json_fail(&t->json, field, "a list of subjects that it does not protect");
     TH_TRY(read_perturbed(t, where, m));
     TH_TRY(read_object(t, where, "protective", &protective));
     if (!protective) return TH_OK;
@@ -661,6 +666,13 @@ const char *th_trial_plain(const th_trial *t, const char *template, int64_t subj
     for (size_t i = 0; gap && i < sizeof articles / sizeof *articles; i++)
         has = has || ends_with(template, (size_t)(gap - template), articles[i]);
     return th_trial_fill(t, template, has ? t->subjects[subject].noun : t->subjects[subject].called);
+}
+
+bool th_trial_tries(const th_trial *t, int64_t attacker, int64_t model, int64_t subject) {
+    const th_trial_attacker *a = &t->attackers[attacker];
+    const th_trial_model *m = &t->models[model];
+    bool asked = model == 0 || (m->protects | m->unprotected) >> subject & 1;
+    return asked && a->models >> model & 1 && a->subjects >> subject & 1;
 }
 
 const char *th_trial_shown(const th_trial *t, int64_t attacker, int64_t subject) {

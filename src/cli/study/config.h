@@ -17,6 +17,7 @@ typedef struct {
     const char *mode;      /* "pattern", "erasure", "target", "perturbation"; NULL: of the open model */
     const char **pictures; /* [subjects]: sets that attackers find in place of a subject's; NULL: its own */
     uint64_t protects;     /* bit s: subject s */
+    uint64_t unprotected;  /* on which attackers try it too; all where none are named */
     const char *yes, *no; /* sets of what the protective output looks like, and of what it does not; NULL: not judged */
     /* Where "no" with a pattern over it is the protective output: the pattern's file, or TH_TRIAL_USUAL_PATTERN; and
      * its side as a share of the picture's. */
@@ -82,6 +83,8 @@ typedef struct {
 th_status th_trial_load(const char *path, th_trial *out);
 void th_trial_free(th_trial *t); /* a zeroed one is allowed */
 
+/* Whether this attacker tries this model on this subject. */
+bool th_trial_tries(const th_trial *t, int64_t attacker, int64_t model, int64_t subject);
 /* What {} stands for under an attacker: "sks bag". In the arena; NULL when out of memory. */
 const char *th_trial_shown(const th_trial *t, int64_t attacker, int64_t subject);
 /* The template with `what` for {}; the same. */
