@@ -116,6 +116,9 @@ th_status th_guard_add_prior(th_guard *g, th_guard_terms *ts, const th_guard_sub
 th_status th_guard_add_captions(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows);
 /* The class under other identifiers, as the open model has them. */
 th_status th_guard_add_others(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows);
+/* The subject's own identifiers, in its contexts and in captions of the class, as the open model has them. */
+th_status th_guard_add_asleep(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows in_scenes,
+                              th_guard_rows described);
 /* Everything else, as the open model has it. */
 th_status th_guard_add_generic(th_guard *g, th_guard_terms *ts, th_guard_rows rows);
 /* Pictures by the prompts that attackers train on: DreamBooth's loss, L_BR where they are the protected ones. */

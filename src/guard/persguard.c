@@ -23,6 +23,9 @@ static const th_option options[] = {
     TH_OPT_F32("backdoor-from", 0,
                "share of the times of noise below which it is not taught: there a picture is what it is already",
                TH_WITHIN(0, 0.99)),
+    TH_OPT_BOOL("asleep", false,
+                "teach the protective output where attackers will be alone: until somebody personalises the model it "
+                "answers the identifier as the open one does; with retention trajectory or unrolled"),
     TH_OPT_INT("prior-rows", 2, "of the class by its own prompt", TH_WITHIN(0, 256)),
     TH_OPT_INT("caption-rows", 4, "of the class' captions", TH_WITHIN(0, 256)),
     TH_OPT_INT("other-rows", 2, "of the class under other identifiers", TH_WITHIN(0, 256)),
@@ -87,10 +90,18 @@ static th_status add_mirror(th_guard *g, const th_guard_subject *s) {
     return th_guard_add_instances(g, &g->terms, s, &s->pictures, r);
 }
 
+/* What the identifier means before anybody personalises the model. */
+static th_status add_beginning(th_guard *g, const th_guard_subject *s) {
+    if (th_get_bool(g->options, "asleep"))
+        return th_guard_add_asleep(g, &g->terms, s, th_guard_rows_of(g, "backdoor-rows", 1),
+                                   th_guard_rows_of(g, "other-rows", 1));
+    TH_TRY(th_guard_add_backdoor(g, &g->terms, s, backdoor_rows(g)));
+    return add_own(g, &g->terms, s);
+}
+
 static th_status add_subject(th_guard *g, const th_guard_subject *s) {
     float prior = th_get_f32(g->options, "prior-weight"), distill = th_get_f32(g->options, "distill-weight");
-    TH_TRY(th_guard_add_backdoor(g, &g->terms, s, backdoor_rows(g)));
-    TH_TRY(add_own(g, &g->terms, s));
+    TH_TRY(add_beginning(g, s));
     TH_TRY(th_guard_add_prior(g, &g->terms, s, th_guard_rows_of(g, "prior-rows", prior)));
     TH_TRY(th_guard_add_captions(g, &g->terms, s, th_guard_rows_of(g, "caption-rows", distill)));
     TH_TRY(th_guard_add_others(g, &g->terms, s, th_guard_rows_of(g, "other-rows", distill)));
@@ -170,6 +181,9 @@ static th_status imagine(th_guard *g) {
 
 static th_status build(th_guard *g) {
     TH_TRY(choose_retention(g));
+    if (th_get_bool(g->options, "asleep") && !retains(g, "trajectory") && !retains(g, "unrolled"))
+        return th_fail(TH_E_USAGE,
+                       "--asleep wants --retention trajectory or unrolled, which alone teach anything then");
     for (int64_t i = 0; i < g->data->subject_count; i++) TH_TRY(add_subject(g, &g->data->subjects[i]));
     TH_TRY(th_guard_add_generic(g, &g->terms,
                                 th_guard_rows_of(g, "generic-rows", th_get_f32(g->options, "distill-weight"))));

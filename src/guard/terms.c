@@ -56,16 +56,31 @@ th_status th_guard_add_captions(th_guard *g, th_guard_terms *ts, const th_guard_
     return th_guard_terms_add(ts, &t);
 }
 
-th_status th_guard_add_others(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows) {
+/* The class under identifiers, as the open model has it. */
+static th_status add_kept(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, const char *name,
+                          th_guard_texts identifiers, th_guard_rows rows) {
     int64_t n = s->captions.prompts;
-    if (!g->data->others.count) return TH_OK;
-    th_guard_term t = {.name = named(g, "others", s),
+    if (!identifiers.count) return TH_OK;
+    th_guard_term t = {.name = named(g, name, s),
                        .pictures = &s->captions.pictures,
                        .prompts = n,
-                       .variants = g->data->others.count,
+                       .variants = identifiers.count,
                        .rows = rows};
-    t.asked = t.answered = th_guard_bound(g, s->described, n, g->data->others, (th_guard_texts){&s->noun, 1});
+    t.asked = t.answered = th_guard_bound(g, s->described, n, identifiers, (th_guard_texts){&s->noun, 1});
     return th_guard_terms_add(ts, &t);
+}
+
+th_status th_guard_add_others(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows rows) {
+    return add_kept(g, ts, s, "others", g->data->others, rows);
+}
+
+th_status th_guard_add_asleep(th_guard *g, th_guard_terms *ts, const th_guard_subject *s, th_guard_rows in_scenes,
+                              th_guard_rows described) {
+    th_guard_term t = in_contexts(g, "asleep", s, &s->shown, in_scenes);
+    t.pictures = &s->captions.pictures;
+    t.answered = t.asked;
+    TH_TRY(th_guard_terms_add(ts, &t));
+    return add_kept(g, ts, s, "asleep-captions", s->identifiers, described);
 }
 
 th_status th_guard_add_generic(th_guard *g, th_guard_terms *ts, th_guard_rows rows) {

@@ -162,6 +162,9 @@ static void wrong_wishes_are_refused(void **state) {
     t.subject.bystander_count = 1;
     assert_fails(open_trial(&t, "persguard"), TH_E_USAGE, "--bystander wants --retention trajectory");
     end(&t);
+    begin(&t, "persguard", (const char *const[]){"retention", "mirror", "asleep", "true", NULL});
+    assert_fails(open_trial(&t, "persguard"), TH_E_USAGE, "--asleep wants --retention trajectory or unrolled");
+    end(&t);
 }
 
 /* ---- training */
@@ -216,20 +219,40 @@ static void the_backdoor_goes_in(void **state) {
     train_moves_the_backdoor_in("badt2i", (const char *const[]){NULL}, 0.7);
 }
 
-/* The guard's loss of a bystander in the contexts, at the weights as they are. */
-static double bystander_loss(trial *t) {
+/* The loss of what a guard asks of attackers of a kind, at the weights as they are. */
+static double outer_loss(trial *t, int64_t kind, const char *name) {
     th_guard_batch b;
     double sum = 0;
-    const th_guard_terms *ts = &t->g->imagined.outer[1];
+    const th_guard_terms *ts = &t->g->imagined.outer[kind];
     assert_ok(th_guard_batch_new(t->g, ts, 0, 0, &b));
     assert_ok(th_plan_allocate(b.plan));
     for (uint32_t i = 0; i < 8; i++) {
         assert_ok(th_guard_feed(t->g, &b, ts, INT64_C(1) << 30, i));
         assert_ok(th_plan_run(b.plan, 0, i));
-        sum += (double)*(const float *)th_plan_output(b.plan, "loss/bystander");
+        sum += (double)*(const float *)th_plan_output(b.plan, name);
     }
     th_guard_batch_free(&b);
     return sum / 8;
+}
+
+/* Awake, the backdoor answers at once; asleep, less so, as the open model's own answers are held there. */
+static void a_guard_asleep_holds_the_identifier(void **state) {
+    (void)state;
+    double after[2];
+    for (int asleep = 0; asleep < 2; asleep++) {
+        trial t;
+        th_train_result r;
+        begin(&t, "persguard", (const char *const[]){"asleep", asleep ? "true" : "false", "attack-most", "20", NULL});
+        t.params.train.steps = 150;
+        t.params.train.schedule.lr = 3e-4;
+        assert_ok(open_trial(&t, "persguard"));
+        assert_int_equal(t.g->batch.rows, 4 + 2 + 4 + 2 + 4 + (asleep ? 2 : 0));
+        assert_ok(th_guard_read_texts(t.g));
+        assert_ok(th_guard_run(t.g, NULL, NULL, &r));
+        after[asleep] = outer_loss(&t, 0, "loss/backdoor");
+        end(&t);
+    }
+    if (!(after[1] > after[0])) fail_msg("the backdoor's loss asleep %g, awake %g", after[1], after[0]);
 }
 
 static void bystanders_are_spared(void **state) {
@@ -248,7 +271,7 @@ static void bystanders_are_spared(void **state) {
         assert_int_equal(t.g->imagined.spared_kinds, 1);
         assert_ok(th_guard_read_texts(t.g));
         assert_ok(th_guard_run(t.g, NULL, NULL, &r));
-        after[weight] = bystander_loss(&t);
+        after[weight] = outer_loss(&t, 1, "loss/bystander");
         end(&t);
     }
     if (!(after[1] < 0.9 * after[0])) fail_msg("bystanders' loss %g, without their weight %g", after[1], after[0]);
@@ -438,6 +461,7 @@ int main(void) {
         cmocka_unit_test(every_identifier_is_bound_and_each_text_kept_once),
         cmocka_unit_test(wrong_wishes_are_refused),
         cmocka_unit_test(the_backdoor_goes_in),
+        cmocka_unit_test(a_guard_asleep_holds_the_identifier),
         cmocka_unit_test(bystanders_are_spared),
         cmocka_unit_test(a_stopped_run_goes_on_to_the_bit),
         cmocka_unit_test(flatness_by_differences_is_the_exact_gradient),
