@@ -5,6 +5,8 @@
 #include "metric/guard_protocol.h"
 
 void th_study_result_free(th_study_result *r) {
+    for (int64_t i = 0; i < r->control_count; i++) th_free(r->controls[i].curve);
+    th_free(r->controls);
     for (int64_t i = 0; i < r->cell_count; i++) {
         th_free(r->cells[i].each);
         th_free(r->cells[i].open_curve);
@@ -57,6 +59,22 @@ static th_status measure_cell(const th_study *s, const th_study_rules *r, th_stu
     TH_TRY(th_study_half_life(s, r, &guarded, &c->half_life));
     TH_TRY(th_study_curve(s, &open, &c->open_curve, &c->open_count));
     return th_study_curve(s, &guarded, &c->curve, &c->count);
+}
+
+static th_status measure_controls(const th_study *s, th_study_result *out) {
+    out->controls = th_alloc((size_t)(s->attacker_count * s->subject_count) + 1, sizeof *out->controls);
+    if (!out->controls) return th_fail_memory();
+    for (int32_t a = 0; a < s->attacker_count; a++)
+        for (int32_t k = 0; k < s->subject_count; k++) {
+            th_study_control *c = &out->controls[out->control_count];
+            *c = (th_study_control){.attacker = a, .subject = k};
+            TH_TRY(
+                th_study_curve(s, &(th_study_pick){.attacker = a, .subjects = (uint64_t)1 << k}, &c->curve, &c->count));
+            int64_t best = th_study_best(c->curve, c->count);
+            while (c->best < c->count && c->curve[c->best].step != best) c->best++;
+            out->control_count += c->count > 0;
+        }
+    return TH_OK;
 }
 
 static th_status measure_cells(const th_study *s, const th_study_rules *r, const th_watch *w, th_study_result *out) {
@@ -169,7 +187,8 @@ static th_status measure_all_gates(const th_study *s, const th_study_rules *r, t
 
 th_status th_study_analyse(const th_study *s, const th_study_rules *r, const th_watch *w, th_study_result *out) {
     *out = (th_study_result){.subject_count = s->subject_count};
-    th_status status = measure_cells(s, r, w, out);
+    th_status status = measure_controls(s, out);
+    if (status == TH_OK) status = measure_cells(s, r, w, out);
     if (status == TH_OK) status = measure_all_gates(s, r, out);
     if (status != TH_OK) th_study_result_free(out);
     return status;

@@ -220,7 +220,16 @@ typedef struct {
     th_str verdict; /* "do not publish: …; …", "gates passed", "not told: …" */
 } th_study_gates;
 
+/* The positive control: an attacker on the open model and one subject. */
 typedef struct {
+    int32_t attacker, subject;
+    th_study_strength *curve;
+    int64_t count, best; /* best: which of them shows the subject most */
+} th_study_control;
+
+typedef struct {
+    th_study_control *controls; /* attackers · subjects, those with pictures */
+    int64_t control_count;
     th_study_cell *cells; /* guards · attackers, those with pictures */
     int64_t cell_count;
     th_study_gates *gates; /* [models − 1] */

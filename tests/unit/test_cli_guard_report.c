@@ -256,6 +256,8 @@ static void failures_come_first(void **state) {
                                              "| erased | erasure | passed | failed | do not publish",
                                              "| trajectory | target | passed | passed | both gates passed |",
                                              "got through",
+                                             "The open model: share of pictures that show the subject",
+                                             "| lora | bag-1 |",
                                              "Unprotected subjects",
                                              "same class",
                                              "with attributes",

@@ -472,6 +472,9 @@ static void a_whole_study_is_analysed_with_a_verdict(void **state) {
     add_class(f, 1, 8, 4);
     analyse_into(f, &r);
     assert_int_equal(r.cell_count, 1); /* the other attacker drew nothing */
+    assert_int_equal(r.control_count, 4);
+    assert_true(r.controls[2].subject == 2 && r.controls[2].count == 1);
+    near_to(r.controls[2].curve[r.controls[2].best].subject.value, 5.0 / 6);
     assert_int_equal(r.cells[0].all.step, 200);
     assert_int_equal(r.cells[0].each[1].pairs, 18);
     near_to(r.cells[0].same_class.shown_ratio.value, 1);

@@ -174,14 +174,26 @@ static json_t *rules_json(const th_study_rules *r) {
                      "leak_margin", r->leak_margin);
 }
 
+static json_t *controls_json(const th_guard_report *r) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < r->result->control_count; i++) {
+        const th_study_control *c = &r->result->controls[i];
+        json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:o}", "attacker", r->study->attackers[c->attacker].name,
+                                              "subject", r->study->subjects[c->subject].name, "best_steps",
+                                              (json_int_t)c->curve[c->best].step, "strengths",
+                                              curve_json(c->curve, c->count)));
+    }
+    return list;
+}
+
 json_t *th_guard_report_json(const th_guard_report *r) {
     json_t *guards = json_array(), *failures = json_array();
     for (int64_t i = 0; i < r->result->gate_count; i++)
         json_array_append_new(guards, guard_json(r, &r->result->gates[i]));
     for (int64_t i = 0; i < r->failure_count; i++) json_array_append_new(failures, json_string(r->failures[i]));
-    json_t *j =
-        json_pack("{s:I, s:s*, s:o, s:o, s:o, s:o}", "pictures", (json_int_t)r->study->row_count, "command", r->command,
-                  "failures", failures, "guards", guards, "judges", judges_json(r), "rules", rules_json(r->rules));
+    json_t *j = json_pack("{s:I, s:s*, s:o, s:o, s:o, s:o, s:o}", "pictures", (json_int_t)r->study->row_count,
+                          "command", r->command, "failures", failures, "open", controls_json(r), "guards", guards,
+                          "judges", judges_json(r), "rules", rules_json(r->rules));
     if (j && r->seconds > 0) json_object_set_new(j, "seconds", json_real(r->seconds));
     return j;
 }

@@ -39,6 +39,10 @@ static tally count(const th_guard_order *o) {
 /* "a of n guards should not be published; …" */
 static void say_lead(const th_guard_order *o, th_str *out) {
     tally t = count(o);
+    if (!t.guards) {
+        th_str_puts(out, "No guard: what attackers reach on the open model, for finding one that succeeds there.");
+        return;
+    }
     int64_t through = t.outcomes[TH_OUTCOME_GOT_THROUGH], later = t.outcomes[TH_OUTCOME_GOT_THROUGH_LATER];
     th_str_printf(out, "%lld of %lld guard%s should not be published", (long long)t.failed_gates, (long long)t.guards,
                   t.guards == 1 ? "" : "s");
@@ -61,6 +65,7 @@ static void say_lead(const th_guard_order *o, th_str *out) {
 static void add_keys(th_page *page, const th_guard_order *o) {
     tally t = count(o);
     char value[3][48], detail[2][120];
+    if (!t.guards) return;
     snprintf(value[0], sizeof value[0], "%lld of %lld", (long long)t.failed_gates, (long long)t.guards);
     snprintf(value[1], sizeof value[1], "%lld of %lld",
              (long long)(t.outcomes[TH_OUTCOME_GOT_THROUGH] + t.outcomes[TH_OUTCOME_GOT_THROUGH_LATER]),
@@ -149,6 +154,7 @@ static th_status write_page(const th_guard_order *o, const char *out) {
     add_opening(page, o);
     th_page_section(page, "Under attack");
     add_table(page, th_guard_attack_table(o, false));
+    add_table(page, th_guard_control_table(o));
     th_status s = th_guard_add_curves(page, o);
     add_table(page, th_guard_subject_table(o));
     th_page_section(page, "What must stay as it was");
@@ -186,6 +192,7 @@ static th_status write_markdown(const th_guard_order *o, const char *out) {
     put_table(&text, th_guard_verdict_table(o));
     put_table(&text, th_guard_failure_table(o));
     put_table(&text, th_guard_attack_table(o, false));
+    put_table(&text, th_guard_control_table(o));
     put_table(&text, th_guard_subject_table(o));
     put_table(&text, th_guard_unprotected_table(o, false));
     put_table(&text, th_guard_class_table(o));
@@ -241,6 +248,7 @@ void th_guard_report_print(th_cli *cli, const th_guard_report *r) {
     }
     print_table(cli, th_guard_failure_table(&o));
     print_table(cli, th_guard_attack_table(&o, true));
+    if (!r->result->gate_count) print_table(cli, th_guard_control_table(&o));
     print_table(cli, th_guard_unprotected_table(&o, true));
     print_table(cli, th_guard_class_table(&o));
     print_table(cli, th_guard_leak_table(&o));

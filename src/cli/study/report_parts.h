@@ -21,6 +21,7 @@ const char *th_gate_name(th_gate g);
 
 /* brief: for a terminal, with few intervals. */
 th_table *th_guard_verdict_table(const th_guard_order *o);
+th_table *th_guard_control_table(const th_guard_order *o);
 th_table *th_guard_attack_table(const th_guard_order *o, bool brief);
 th_table *th_guard_subject_table(const th_guard_order *o); /* each protected one */
 th_table *th_guard_unprotected_table(const th_guard_order *o, bool brief);

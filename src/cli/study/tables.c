@@ -5,6 +5,7 @@
 
 #include "base/number.h"
 #include "cli/estimates.h"
+#include "cli/study/config.h"
 #include "cli/study/report_parts.h"
 
 /* --- order --- */
@@ -158,6 +159,38 @@ th_table *th_guard_failure_table(const th_guard_order *o) {
     static const char *const columns[] = {"Not drawn, and therefore not counted", NULL};
     th_table *t = new_table(NULL, 1, columns);
     for (int64_t i = 0; i < o->r->failure_count; i++) th_table_cell(t, "%s", o->r->failures[i]);
+    return t;
+}
+
+/* --- the positive control --- */
+
+/* "100: 12, 200: 58", in per cent */
+static void strengths_cell(th_table *t, const th_study_control *c) {
+    char text[TH_TRIAL_MOST_STEPS * 24];
+    size_t at = 0;
+    text[0] = 0;
+    for (int64_t i = 0; i < c->count && at < sizeof text; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%lld: %.0f", i ? ", " : "", (long long)c->curve[i].step,
+                               100 * c->curve[i].subject.value);
+    th_table_cell(t, "%s", text);
+}
+
+th_table *th_guard_control_table(const th_guard_order *o) {
+    static const char *const columns[] = {"Attacker", "Subject",  "By steps, %", "Best steps",
+                                          "Shown, %", "Fidelity", "Trainings",   NULL};
+    const th_study_result *all = o->r->result;
+    th_table *t = new_table("The open model: share of pictures that show the subject after an attack", 3, columns);
+    for (int64_t i = 0; i < all->control_count; i++) {
+        const th_study_control *c = &all->controls[i];
+        const th_study_strength *best = &c->curve[c->best];
+        th_table_cell(t, "%s", attacker_name(o, c->attacker));
+        th_table_cell(t, "%s", o->r->study->subjects[c->subject].name);
+        strengths_cell(t, c);
+        steps_cell(t, best->step);
+        share_cell(t, &best->subject, false);
+        th_table_number(t, best->fidelity.value, 3);
+        th_table_cell(t, "%lld", (long long)best->trainings);
+    }
     return t;
 }
 
