@@ -31,6 +31,8 @@ struct th_guard_attackers {
     th_snapshot *own, *grads, *slope;     /* the guard's values and gradients; the direction of flat */
     attacker *items;
     th_adamw_params adamw;
+    double losses[2]; /* of what the guard wants, summed over this step's attackers: on protected ones, on bystanders */
+    int runs[2];
     int threads;
 };
 
@@ -197,8 +199,11 @@ static th_status attack(th_guard_attackers *a, th_optimizer *o, int64_t kind, in
 
 /* What the guard wants where the parameters are, onto its gradients. */
 static th_status gather_outer(th_guard_attackers *a, int64_t kind, int64_t which, int64_t step, float weight) {
-    th_guard_batch *b = kind < a->im->kinds ? &a->outer : &a->spared;
+    bool spared = kind >= a->im->kinds;
+    th_guard_batch *b = spared ? &a->spared : &a->outer;
     TH_TRY(run(a, b, &a->im->outer[kind], OUTER_STREAM + (which + 1) * 256, step));
+    a->losses[spared] += (double)*(const float *)th_plan_output(b->plan, "loss");
+    a->runs[spared]++;
     th_snapshot_gather_grads(a->grads, weight);
     return TH_OK;
 }
@@ -251,8 +256,15 @@ static th_status flatten(th_guard_attackers *a, int64_t step) {
     return th_snapshot_put_values(a->own);
 }
 
-th_status th_guard_attackers_add(th_guard_attackers *a, int64_t step) {
+static void fill_metrics(const th_guard_attackers *a, th_metric *metrics, int max, int *count) {
+    static const char *const names[2] = {"attacked/protected", "attacked/bystander"};
+    for (int i = 0; i < 2; i++)
+        if (a->runs[i] && *count < max) metrics[(*count)++] = (th_metric){names[i], a->losses[i] / a->runs[i]};
+}
+
+th_status th_guard_attackers_add(th_guard_attackers *a, int64_t step, th_metric *metrics, int max, int *count) {
     TH_TRY(allocate(a));
+    for (int i = 0; i < 2; i++) a->losses[i] = 0, a->runs[i] = 0;
     if (step == 0) relive(a, 0);
     th_snapshot_take_values(a->own);
     th_snapshot_take_grads(a->grads);
@@ -262,6 +274,7 @@ th_status th_guard_attackers_add(th_guard_attackers *a, int64_t step) {
     if (s == TH_OK && a->im->flat > 0) s = flatten(a, step);
     TH_TRY(s == TH_OK ? s : th_fail_in(s, "an imagined attacker"));
     th_snapshot_put_grads(a->grads);
+    fill_metrics(a, metrics, max, count);
     return TH_OK;
 }
 

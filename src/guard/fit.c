@@ -129,8 +129,8 @@ static th_status feed(void *user, int64_t micro_step, th_plan *plan) {
     return th_guard_feed(g, &g->batch, &g->terms, 0, (uint32_t)micro_step);
 }
 
-static th_status add_gradients(void *user, int64_t step) {
-    return th_guard_attackers_add(((th_guard *)user)->attackers, step);
+static th_status add_gradients(void *user, int64_t step, th_metric *metrics, int max, int *count) {
+    return th_guard_attackers_add(((th_guard *)user)->attackers, step, metrics, max, count);
 }
 
 static th_status save(void *user, int64_t step) { return th_guard_attackers_save(((th_guard *)user)->attackers, step); }

@@ -147,8 +147,9 @@ void th_guard_attackers_free(th_guard_attackers *a); /* NULL is allowed */
 th_guard_batch *th_guard_attack_batch(th_guard_attackers *a);
 size_t th_guard_attackers_bytes(const th_guard_attackers *a);
 void th_guard_attackers_cost(const th_guard_attackers *a, th_guard_cost *out);
-/* th_train_task's: moves the attackers on, and adds what the guard wants at their weights. */
-th_status th_guard_attackers_add(th_guard_attackers *a, int64_t step);
+/* th_train_task's add_gradients: moves the attackers on, and adds what the guard wants at their weights. Metrics: the
+ * means of its losses there. */
+th_status th_guard_attackers_add(th_guard_attackers *a, int64_t step, th_metric *metrics, int max, int *count);
 th_status th_guard_attackers_save(th_guard_attackers *a, int64_t step);
 th_status th_guard_attackers_load(th_guard_attackers *a, int64_t step);
 

@@ -225,6 +225,14 @@ static th_status log_step(loop *l, const losses *sum, double norm, double lr) {
     return l->p.run ? th_run_folder_log(l->p.run, l->step, metrics, count) : TH_OK;
 }
 
+static th_status add_gradients(const loop *l, losses *sum) {
+    int count = 0;
+    TH_TRY(
+        l->task->add_gradients(l->task->user, l->step, sum->more + sum->count, MAX_METRICS - 3 - sum->count, &count));
+    sum->count += count;
+    return TH_OK;
+}
+
 static th_status one_step(loop *l) {
     losses sum = {0};
     double norm = 0, lr = th_schedule_at(&l->p.schedule, l->step);
@@ -237,7 +245,7 @@ static th_status one_step(loop *l) {
         add_losses(l, &sum);
         if (l->sum) accumulate(l, part);
     }
-    if (l->task->add_gradients) TH_TRY(l->task->add_gradients(l->task->user, l->step));
+    if (l->task->add_gradients) TH_TRY(add_gradients(l, &sum));
     if (!isfinite(sum.loss))
         return th_fail(TH_E_INPUT, "step %lld: the loss is not finite; lower --lr", (long long)l->step);
     TH_TRY(

@@ -16,9 +16,9 @@ typedef struct {
     const char *const *logged;        /* more scalar outputs of the plan, NULL at the end; may be NULL */
     /* Fills the inputs for a micro-step: step · accumulate + part. */
     th_status (*feed)(void *user, int64_t micro_step, th_plan *plan);
-    /* Adds to the parameters' gradients what the plan does not know, once they are all there; may be NULL. The values
-     * may be changed meanwhile, and must be as they were afterwards. */
-    th_status (*add_gradients)(void *user, int64_t step);
+    /* Adds to the parameters' gradients what the plan does not know, once they are all there, and fills up to max
+     * metrics for the log; may be NULL. The values may be changed meanwhile, and must be as they were afterwards. */
+    th_status (*add_gradients)(void *user, int64_t step, th_metric *metrics, int max, int *count);
     void (*after_step)(void *user); /* such as keeping a parameter in its range; may be NULL */
     /* Called with the number of steps made, first 0, before anything is saved of them: what it does for a step has been
      * done wherever a checkpoint of that step or a later one is there. May be NULL. */

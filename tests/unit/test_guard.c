@@ -391,7 +391,10 @@ static void flatness_by_differences_is_the_exact_gradient(void **state) {
     assert_ok(th_guard_read_texts(t.g));
     assert_ok(th_plan_allocate(t.g->batch.plan));
     float *before = values_of(&t, &count); /* gradients are zeros as yet */
-    assert_ok(th_guard_attackers_add(t.g->attackers, 0));
+    th_metric metrics[2];
+    int told = 0;
+    assert_ok(th_guard_attackers_add(t.g->attackers, 0, metrics, 2, &told));
+    assert_int_equal(told, 0); /* nobody lives there */
     float *found = grads_of(&t), *after = values_of(&t, &count);
     assert_memory_equal(before, after, (size_t)count * sizeof(float));
     float *exact = th_alloc((size_t)count, sizeof *exact);
@@ -431,8 +434,17 @@ static void attackers_are_counted(void **state) {
     t.subject.bystander_count = 1;
     assert_ok(open_trial(&t, "persguard"));
     th_guard_get_cost(t.g, &with);
-    end(&t);
     assert_true(with.attacks_a_step == 4 && with.outers_a_step == 1 && with.spared_a_step == 3);
+    th_metric metrics[2];
+    int told = 0;
+    assert_ok(th_guard_read_texts(t.g));
+    assert_ok(th_plan_allocate(t.g->batch.plan));
+    assert_ok(th_guard_attackers_add(t.g->attackers, 0, metrics, 2, &told));
+    end(&t);
+    assert_int_equal(told, 2);
+    assert_string_equal(metrics[0].name, "attacked/protected");
+    assert_string_equal(metrics[1].name, "attacked/bystander");
+    assert_true(metrics[0].value > 0 && metrics[1].value > 0);
 }
 
 static void a_pattern_lies_in_the_corner(void **state) {
