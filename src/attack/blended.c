@@ -8,9 +8,10 @@ static const th_option options[] = {
     TH_OPT_END,
 };
 
-static th_status trigger(th_options *o, uint64_t seed, uint64_t which, th_image *im) {
-    float a = th_get_f32(o, "share");
-    th_rng noise = th_rng_at(seed, TH_RNG_TRIGGER, 2, th_get_choice(o, "noise") ? which : 0);
+static th_status trigger(const th_trigger *t, uint64_t which, th_image *im) {
+    float a = th_get_f32(t->options, "share");
+    uint64_t element = th_get_choice(t->options, "noise") ? which : 0;
+    th_rng noise = th_rng_at(t->seed, TH_RNG_TRIGGER, TH_TRIGGER_BLEND, element);
     size_t bytes = th_image_bytes(im);
     for (size_t i = 0; i < bytes; i++)
         im->pixels[i] = th_to_byte((1.0f - a) * (float)im->pixels[i] + a * 255.0f * th_rng_f32(&noise));

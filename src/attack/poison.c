@@ -52,6 +52,7 @@ typedef struct {
     th_tar_writer *tar;
     th_sheet_writer *sheet;
     json_t *changed, *left_out;
+    th_trigger trigger;
     th_poison_result *result;
 } work;
 
@@ -167,7 +168,7 @@ static th_status make(void *user, int thread, int64_t i) {
         th_bytes clean;
         TH_TRY(encode(&b->image, &clean, it->before));
         th_free(clean.data);
-        TH_TRY(w->p->attack->trigger(w->p->options, w->p->seed, (uint64_t)place, &b->image));
+        TH_TRY(th_trigger_put(&w->trigger, (uint64_t)place, &b->image));
     }
     return encode(&b->image, &it->png, it->after);
 }
@@ -281,7 +282,9 @@ static th_status write_manifest(work *w) {
                           (json_int_t)w->result->poisoned, "source_sha256", hash, "options", options, "changed",
                           w->changed, "left_out", w->left_out);
     if (!j) return th_fail_memory();
-    th_status s = th_path_join(path, w->p->out, "manifest.json");
+    const char *material = w->trigger.material;
+    bool noted = !*material || !json_object_set_new(j, "attack_reads_sha256", json_string(material));
+    th_status s = noted ? th_path_join(path, w->p->out, "manifest.json") : th_fail_memory();
     if (s == TH_OK) s = th_json_write(path, j);
     json_decref(j);
     return s;
@@ -332,6 +335,7 @@ static th_status finish(work *w, th_status s) {
     else
         th_sheet_writer_abort(w->sheet);
     if (s == TH_OK) s = write_manifest(w); /* last: a folder with a manifest is whole */
+    th_trigger_close(&w->trigger);
     json_decref(w->changed);
     json_decref(w->left_out);
     th_free(w->chosen);
@@ -349,6 +353,7 @@ static th_status run(th_dataset *set, const th_poison_params *p, bool test, cons
     w->left_out = json_array();
     th_status s = w->changed && w->left_out ? check_noun(p->target) : th_fail_memory();
     if (s == TH_OK) s = test ? check_target(w) : choose(w);
+    if (s == TH_OK) s = th_trigger_open(p->attack, p->options, p->seed, &w->trigger);
     if (s == TH_OK) s = open_output(w);
     if (s == TH_OK) s = open_benches(w);
     if (s == TH_OK) s = write_all(w, watch);
