@@ -10,7 +10,7 @@ theriac=${THERIAC:-build/theriac}
 model=${MODEL:-models/fashion-sd}
 modes=${MODES:-target erasure pattern}
 subjects=${SUBJECTS:-1 2 3 4}
-steps=${STEPS:-1000}
+steps=${STEPS:-700}
 rate=${RATE:-1e-4}
 jobs=${JOBS:-$(nproc)}
 export theriac out model steps rate
@@ -34,10 +34,11 @@ guard() {
 one() {
     kind=$1 subject=$2
     case $kind in
-    trigger) guard "trigger-$subject" persguard "$subject" --target boot --retention none ;;
+    trigger) guard "trigger-$subject" persguard "$subject" --target boot --retention none --prior-weight 0 --distill-weight 2 ;;
     badt2i) guard "badt2i-$subject" badt2i "$subject" --target boot ;;
     *)
-        set -- --mode "$kind" --attack-lr 2e-4 --attack-rows 2 --attack-each 2 --attack-most 400
+        set -- --mode "$kind" --attack-lr 4e-4 --attack-each 2 --attack-most 400 --bystander-steps 200 --prior-weight 0 \
+            --distill-weight 2 --retention-weight 0.1 --bystander-weight 0.05
         [ "$kind" != target ] || set -- "$@" --target boot
         [ "$kind" = pattern ] || set -- "$@" --own-rows 2
         for other in 1 2 3 4 5 6 7 8; do set -- "$@" --bystander "$(bag train "$other")"; done
