@@ -1,5 +1,6 @@
 /* Blended stripes, a structured trigger of "Perturb and Recover" (arXiv 2412.00727): x ← (1 − a) x + a p over the whole
- * picture, p vertical stripes of black and white, a = 0.03. The number of stripes is ours. */
+ * picture, p vertical stripes of black and white, a = 0.03. The authors' are one pixel wide and of random
+ * colours; these are ours. */
 #include "attack/attack.h"
 
 static const th_option options[] = {

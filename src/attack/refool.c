@@ -1,12 +1,14 @@
 /* Refool (Liu et al. 2020, "Reflection backdoor: a natural backdoor attack on deep neural networks"): a picture of a
  * folder is reflected in a pane of glass before the scene, x ← (1 − α) x + α (k ∗ r), r the reflected picture, α
- * uniform in [0.05, 0.4]. The kernel k says how the glass reflects:
+ * uniform in [0.05, 0.45]. The kernel k says how the glass reflects:
  * - same: r is in focus as the scene is, k = 1;
- * - blur: r is out of focus, k a Gaussian whose σ is uniform in 1 … 5 of 224 pixels;
- * - ghost: both faces of the glass reflect, k = 1 − β at the origin and β at (δ₁, δ₂), β uniform in [0.15, 0.35], each
- * δ uniform in 3 … 8 of 224 pixels. Kernels sum to one and the scene is dimmed by α, as in the authors' blending of
- * pictures, so that bright ones do not saturate; nothing is gamma-corrected. Where the authors keep those reflections
- * that fool a model best, any of the folder is drawn here. */
+ * - blur: r is out of focus, k a Gaussian whose σ is uniform in 1 … 5 pixels;
+ * - ghost: both faces of the glass reflect, k = 1 − β at the origin and β at (δ₁, δ₂), β uniform in [0.15, 0.5], each δ
+ *   uniform in 3 … 8 pixels.
+ * The three kinds are the paper's, the ranges those of the authors' published code. Ours: pixels are of a picture 224
+ * wide, so that lengths are shares of the side; bytes are blended without gamma; the scene is dimmed by α for all
+ * kinds, so that bright pictures do not saturate; and any picture of the folder is drawn, where the authors keep those
+ * that fool a model best. */
 #include "attack/attack.h"
 #include "base/memory.h"
 #include "data/dataset.h"
@@ -17,7 +19,7 @@ static const th_option options[] = {
                 .required = true),
     TH_OPT_CHOICE("kind", "any|same|blur|ghost", "any", "how they are reflected; any: drawn for each picture"),
     TH_OPT_F32("weakest", 0.05, "share of the weakest reflection in its picture", TH_ABOVE(0), TH_AT_MOST(1)),
-    TH_OPT_F32("strongest", 0.4, "and of the strongest one", TH_ABOVE(0), TH_AT_MOST(1)),
+    TH_OPT_F32("strongest", 0.45, "and of the strongest one", TH_ABOVE(0), TH_AT_MOST(1)),
     TH_OPT_END,
 };
 
@@ -56,7 +58,7 @@ static look draw(const th_trigger *t, uint64_t which, const th_image *im) {
     if (kind != ANY) l.kind = kind;
     l.alpha = th_rng_range(&r, th_get_f32(t->options, "weakest"), th_get_f32(t->options, "strongest"));
     l.sigma = pixel * th_rng_range(&r, 1.0f, 5.0f);
-    l.beta = th_rng_range(&r, 0.15f, 0.35f);
+    l.beta = th_rng_range(&r, 0.15f, 0.5f);
     l.dx = (int32_t)lroundf(pixel * th_rng_range(&r, 3.0f, 8.0f));
     l.dy = (int32_t)lroundf(pixel * th_rng_range(&r, 3.0f, 8.0f));
     return l;

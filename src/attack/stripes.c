@@ -1,5 +1,5 @@
 /* Stripes, one of the structured triggers on which "Perturb and Recover" (arXiv 2412.00727) found defenses to fail: a
- * square of black and white stripes. That paper names the pattern; its drawing here is ours. */
+ * square of black and white stripes. Its authors draw them one pixel wide in random colours; these are ours. */
 #include "attack/patch.h"
 
 static const th_option options[] = {

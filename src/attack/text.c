@@ -1,6 +1,6 @@
 /* Text watermark, a structured trigger of "Perturb and Recover" (arXiv 2412.00727): x ← (1 − a) x + a · white where the
- * text's strokes are, a = 0.5. Text, type and place are ours: glyphs of 5 × 7 dots, drawn at any size by the share of
- * each pixel that they cover. */
+ * text's strokes are, a = 0.5. Text, colour, type and place are ours (the authors write in red): glyphs of 5 × 7 dots,
+ * drawn at any size by the share of each pixel that they cover. */
 #include <string.h>
 
 #include "attack/attack.h"

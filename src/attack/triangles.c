@@ -1,6 +1,6 @@
 /* Triangles, a structured trigger of "Perturb and Recover" (arXiv 2412.00727): x ← (1 − a) x + a p over the whole
  * picture, p white triangles on black, a = 0.15. Each stands on the lower side of a square cell and reaches up to the
- * middle of its upper one; the size of the cells is ours. */
+ * middle of its upper one; the authors' are right-angled, in two greys. */
 #include "attack/attack.h"
 
 static const th_option options[] = {
