@@ -75,6 +75,9 @@ th_tensor *th_group_norm(th_graph *g, th_tensor *x, th_tensor *gamma, th_tensor 
                          bool silu);
 th_tensor *th_geglu(th_graph *g,
                     th_tensor *x); /* [..., 2 d] → [..., d]: first half · gelu(second half) (Shazeer 2020) */
+/* The largest of each window of window × window pixels of x [n, h, w, c], by the stride, on `pad` pixels of padding
+ * that are never the largest → [n, (h + 2 pad − window) / stride + 1, the same of w, c]. */
+th_tensor *th_max_pool2d(th_graph *g, th_tensor *x, int64_t window, int64_t stride, int64_t pad);
 /* x [n, h, w, c] → [n, factor h, factor w, c], each pixel repeated. */
 th_tensor *th_upsample2d(th_graph *g, th_tensor *x, int64_t factor);
 th_tensor *th_l2_normalize(th_graph *g, th_tensor *x); /* rows of unit length */

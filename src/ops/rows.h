@@ -7,11 +7,12 @@
 extern const th_op th_op_add, th_op_affine, th_op_attention, th_op_attention_bwd, th_op_broadcast, th_op_cast,
     th_op_concat, th_op_conv2d, th_op_conv2d_bwd_data, th_op_conv2d_bwd_weights, th_op_detach, th_op_div, th_op_erf,
     th_op_exp, th_op_fused, th_op_gelu, th_op_gelu_bwd, th_op_geglu, th_op_geglu_bwd, th_op_group_norm,
-    th_op_group_norm_bwd, th_op_layer_norm, th_op_layer_norm_bwd, th_op_log, th_op_matmul, th_op_mul, th_op_one_hot,
-    th_op_pad, th_op_permute, th_op_quick_gelu, th_op_quick_gelu_bwd, th_op_relu, th_op_reshape, th_op_row_max,
-    th_op_scatter_rows, th_op_sigmoid, th_op_silu, th_op_silu_bwd, th_op_slice, th_op_softmax,
-    th_op_softmax_cross_entropy, th_op_softmax_cross_entropy_bwd, th_op_sqrt, th_op_square, th_op_step, th_op_sub,
-    th_op_sum, th_op_take_rows, th_op_tanh, th_op_upsample2d, th_op_upsample2d_bwd;
+    th_op_group_norm_bwd, th_op_layer_norm, th_op_layer_norm_bwd, th_op_log, th_op_matmul, th_op_max_pool2d,
+    th_op_max_pool2d_bwd, th_op_max_pool2d_pick, th_op_mul, th_op_one_hot, th_op_pad, th_op_permute, th_op_quick_gelu,
+    th_op_quick_gelu_bwd, th_op_relu, th_op_reshape, th_op_row_max, th_op_scatter_rows, th_op_sigmoid, th_op_silu,
+    th_op_silu_bwd, th_op_slice, th_op_softmax, th_op_softmax_cross_entropy, th_op_softmax_cross_entropy_bwd,
+    th_op_sqrt, th_op_square, th_op_step, th_op_sub, th_op_sum, th_op_take_rows, th_op_tanh, th_op_upsample2d,
+    th_op_upsample2d_bwd;
 
 /* For the rewriter: the product of node n, on the inputs `in`, with a residual added; NULL if it has one already. */
 th_tensor *th_matmul_add_residual(th_graph *g, const th_node *n, th_tensor *const *in, th_tensor *residual);

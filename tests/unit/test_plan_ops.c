@@ -73,6 +73,11 @@ static th_tensor *b_group_norm_silu(th_graph *g, th_tensor **x) {
 }
 static th_tensor *b_geglu(th_graph *g, th_tensor **x) { return th_geglu(g, x[0]); }
 static th_tensor *b_upsample2d(th_graph *g, th_tensor **x) { return th_upsample2d(g, x[0], 2); }
+static th_tensor *b_max_pool(th_graph *g, th_tensor **x) { return th_max_pool2d(g, x[0], 2, 2, 0); }
+static th_tensor *b_max_pool_over(th_graph *g, th_tensor **x) { return th_max_pool2d(g, x[0], 3, 2, 1); }
+static th_tensor *b_max_pool_curved(th_graph *g, th_tensor **x) { /* what comes back depends on what went in */
+    return th_square(g, th_max_pool2d(g, th_mul(g, x[0], x[1]), 2, 2, 0));
+}
 static th_tensor *b_l2(th_graph *g, th_tensor **x) { return th_l2_normalize(g, x[0]); }
 static th_tensor *b_ce(th_graph *g, th_tensor **x) { return th_softmax_cross_entropy(g, x[0], x[1]); }
 static th_tensor *b_take(th_graph *g, th_tensor **x) { return th_take_rows(g, x[0], x[1]); }
@@ -167,6 +172,9 @@ static int make_rows(row *r) {
     r[n++] = (row){"group_norm, silu", b_group_norm_silu, {D(2, 3, 5, 34), D(34), D(34)}, 3, 0, -1, 1, 0, false};
     r[n++] = (row){"geglu", b_geglu, {D(3, 5, 66)}, 1, 0, -3, 3, 0, false};
     r[n++] = (row){"upsample2d", b_upsample2d, {D(2, 3, 2, 19)}, 1, 0, -1, 1, 0, false};
+    r[n++] = (row){"max_pool2d", b_max_pool, {D(3, 5, 7, 19)}, 1, 0, -1, 1, 0, false};
+    r[n++] = (row){"max_pool2d, overlapping", b_max_pool_over, {D(2, 6, 5, 34)}, 1, 0, -1, 1, 0, false};
+    r[n++] = (row){"max_pool2d, curved", b_max_pool_curved, {D(2, 4, 6, 9), D(2, 4, 6, 9)}, 2, 0, -1, 1, 0, false};
     r[n++] = (row){"l2_normalize", b_l2, {D(9, 50)}, 1, 0, -1, 1, 0, false};
     r[n++] = (row){"softmax_cross_entropy", b_ce, {D(9, 13), I(9)}, 2, 13, -3, 3, 0, false};
     r[n++] = (row){"take_rows", b_take, {D(6, 70), I(4, 3)}, 2, 6, -1, 1, 0, false};
